@@ -1,1 +1,8 @@
-//! See ARCHITECTURE.md.
+//! Who may change and read what: actors, permissions as values, the secrets that prove identity.
+//!
+//! The data plane asks here whether a key's text belongs to a credential; the control plane asks for a
+//! [`authorize::Proof`] before it touches the store.
+
+pub mod authorize;
+
+pub use authorize::{Actor, ActorKind, Permission, Proof, Scope};

@@ -1,1 +1,4 @@
-//! See ARCHITECTURE.md.
+//! What was consumed and what it cost: the records, and the journal that carries them through a crash.
+
+pub mod record;
+
