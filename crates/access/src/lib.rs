@@ -4,5 +4,6 @@
 //! [`authorize::Proof`] before it touches the store.
 
 pub mod authorize;
+pub mod token;
 
 pub use authorize::{Actor, ActorKind, Permission, Proof, Scope};
