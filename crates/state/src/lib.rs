@@ -12,4 +12,6 @@ pub mod snapshot;
 
 pub use grants::{Grants, Refusal};
 pub use principal::{Payer, Principal, Subject};
-pub use snapshot::{ActiveCredential, ActiveKey, CredentialLookup, Deployment, Model, OrganizationView, Provider, Snapshot};
+pub use snapshot::{
+    ActiveCredential, ActiveKey, CredentialLookup, Deployment, Model, OrganizationView, Provider, Snapshot,
+};

@@ -4,10 +4,10 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tollgate_catalog::PriceOverride;
+use tollgate_catalog::Price;
 use tollgate_core::{
-    CredentialId, DeploymentId, KeyId, ModelId, ModelPattern, OrganizationId, ProjectId, ProviderId, SecretText,
-    TeamId, UnixMicros,
+    CredentialId, DeploymentId, KeyId, ModelId, ModelPattern, OrganizationId, ProjectId, ProviderId,
+    SecretText, TeamId, UnixMicros,
 };
 
 use crate::grants::Grants;
@@ -125,7 +125,7 @@ pub struct DeploymentObject {
     /// Share of the traffic relative to the model's other deployments; 0 is a last resort.
     pub weight: u32,
     /// Replaces the catalogue's price.
-    pub price: Option<PriceOverride>,
+    pub price: Option<Price>,
     pub timeouts: TimeoutOverrides,
     pub enabled: bool,
 }

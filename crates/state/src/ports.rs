@@ -34,5 +34,9 @@ pub trait Lookups: Send + Sync {
     fn credential(&self, lookup: CredentialLookup) -> Answer<Option<Arc<ActiveCredential>>>;
 
     /// The owner of an object id that a provider handed out.
-    fn provider_object(&self, organization_id: OrganizationId, object_id: &str) -> Answer<Option<ProviderObjectOwner>>;
+    fn provider_object(
+        &self,
+        organization_id: OrganizationId,
+        object_id: &str,
+    ) -> Answer<Option<ProviderObjectOwner>>;
 }

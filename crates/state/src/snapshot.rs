@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rpds::HashTrieMapSync;
 use serde::{Deserialize, Serialize};
@@ -86,20 +86,10 @@ pub struct Deployment {
     /// The provider's name for the model; `None` passes on what the pattern's star matched.
     pub upstream_model: Option<Box<str>>,
     pub weight: u32,
-    /// The price that applies when `upstream_model` is fixed; patterns are priced per resolved name.
-    pub prices: PriceSource,
+    /// The operator's or the catalogue's prices of a fixed `upstream_model`; absent in a pattern without prices of
+    /// its own, where each resolved name has the catalogue's.
+    pub(crate) fixed_prices: Option<Arc<PriceList>>,
     pub timeouts: TimeoutOverrides,
-}
-
-/// Where a deployment's price comes from.
-#[derive(Debug)]
-pub enum PriceSource {
-    /// One list for every call.
-    Fixed(Arc<PriceList>),
-    /// The catalogue's price of whatever name the pattern resolved to.
-    ByName,
-    /// Nobody knows it.
-    Unknown,
 }
 
 /// A public model name, or a family of them.
@@ -120,7 +110,6 @@ pub struct OrganizationView {
     /// Names that closed patterns resolve to, for listing.
     pub(crate) listed: Vec<Box<str>>,
 }
-
 
 impl OrganizationView {
     /// Exact beats pattern, the longer prefix beats the shorter; `None` when no model has the name.
@@ -156,6 +145,18 @@ impl Deployment {
     /// The catalogue's facts about what is served under an upstream name.
     pub fn facts(&self, upstream_model: &str) -> Option<&'static ModelFacts> {
         tollgate_catalog::Catalog::builtin().find(&self.provider.kind, upstream_model)
+    }
+
+    /// What a call under an upstream name costs; a list that refuses to price where nobody knows.
+    pub fn prices(&self, upstream_model: &str) -> &Arc<PriceList> {
+        static UNKNOWN: OnceLock<Arc<PriceList>> = OnceLock::new();
+        match &self.fixed_prices {
+            Some(prices) => prices,
+            None => match self.facts(upstream_model) {
+                Some(facts) => facts.price_list(),
+                None => UNKNOWN.get_or_init(|| Arc::new(PriceList::unknown())),
+            },
+        }
     }
 
     fn knows(&self, upstream_model: &str) -> bool {
