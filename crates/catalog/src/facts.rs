@@ -112,7 +112,7 @@ pub enum ExtraCharge {
     Residency,
     /// A speed option multiplies the price.
     Speed,
-    /// Some hours of the day cost less or more.
+    /// Some hours cost less than the rows say, which hold the highest price.
     TimeOfDay,
 }
 

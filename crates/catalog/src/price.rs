@@ -112,6 +112,9 @@ pub struct PriceRow {
     /// Only requests with more prompt tokens than this, cached ones included; then the row prices the whole request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input_tokens_above: Option<u64>,
+    /// Only requests with at most so many prompt tokens. For a tier that has no price for larger ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_tokens_up_to: Option<u64>,
     /// First day of the price, UTC.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]

@@ -28,7 +28,7 @@ pub struct Cost {
 pub enum PriceProblem {
     #[error("the price of this model is unknown: set `price` on the deployment")]
     UnknownPrice,
-    #[error("no price is in effect at this time: add a price row for it")]
+    #[error("no price row applies at this time to a prompt of this size: add one")]
     NotInEffect,
     #[error("the `{0}` service tier has no price: add a price row with `service_tier: {0}`")]
     UnknownTier(ServiceTier),
@@ -49,6 +49,8 @@ pub enum InvalidPrices {
     TooHigh { row: usize, meter: Meter },
     #[error("[{row}].effective_until: must be later than effective_from")]
     EmptyPeriod { row: usize },
+    #[error("[{row}].input_tokens_up_to: must be greater than input_tokens_above")]
+    EmptySizes { row: usize },
     #[error("[{row}]: has the conditions of row [{earlier}] and overlaps it in time")]
     Overlap { row: usize, earlier: usize },
 }
@@ -57,8 +59,8 @@ pub enum InvalidPrices {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct ResolvedRow {
     tier: ServiceTier,
-    /// 0 for rows without the condition, and then without effect: see [`ResolvedRow::applies`].
     input_tokens_above: Option<u64>,
+    input_tokens_up_to: u64,
     from: UnixMicros,
     until: UnixMicros,
     /// In the order of [`Meter::ALL`].
@@ -137,7 +139,8 @@ impl PriceList {
     }
 
     /// The most that a call can cost with at most so many prompt tokens and generated tokens, however the prompt
-    /// meets the cache. Without a tier, at whichever tier the provider may choose.
+    /// meets the cache. Without a tier, at whichever tier the provider may choose. A tier that has no price for the
+    /// largest such prompt has no worst case.
     pub fn worst_case(
         &self,
         max_input: u64,
@@ -153,8 +156,9 @@ impl PriceList {
         if let Some(tier) = tier {
             applicable(rows, max_input, tier, at)?;
         }
-        let reachable =
-            rows.iter().filter(|row| tier.is_none_or(|tier| row.tier == tier) && row.applies(max_input, at));
+        let reachable = rows
+            .iter()
+            .filter(|row| tier.is_none_or(|tier| row.tier == tier) && row.reachable(max_input, at));
         let mut dearest = None;
         for row in reachable {
             dearest = dearest.max(Some(row.worst_millionths(max_input, max_output)?));
@@ -196,10 +200,21 @@ impl ResolvedRow {
         if until <= from {
             return Err(InvalidPrices::EmptyPeriod { row: index });
         }
+        let input_tokens_up_to = row.input_tokens_up_to.unwrap_or(u64::MAX);
+        if row.input_tokens_above.is_some_and(|above| above >= input_tokens_up_to) {
+            return Err(InvalidPrices::EmptySizes { row: index });
+        }
         let [input, cache_read, cache_write, cache_write_long, output, reasoning] = written;
         let prices =
             [input, cache_read.or(input), cache_write, cache_write_long, output, reasoning.or(output)];
-        Ok(Self { tier: row.service_tier, input_tokens_above: row.input_tokens_above, from, until, prices })
+        Ok(Self {
+            tier: row.service_tier,
+            input_tokens_above: row.input_tokens_above,
+            input_tokens_up_to,
+            from,
+            until,
+            prices,
+        })
     }
 
     fn overlaps(&self, other: &Self) -> bool {
@@ -210,6 +225,11 @@ impl ResolvedRow {
     }
 
     fn applies(&self, total_input: u64, at: UnixMicros) -> bool {
+        total_input <= self.input_tokens_up_to && self.reachable(total_input, at)
+    }
+
+    /// Whether the row may apply to some request with at most so many prompt tokens.
+    fn reachable(&self, total_input: u64, at: UnixMicros) -> bool {
         self.input_tokens_above.is_none_or(|threshold| total_input > threshold)
             && self.from <= at
             && at < self.until

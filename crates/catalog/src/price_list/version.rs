@@ -87,6 +87,7 @@ pub(super) fn of(content: &Content) -> PriceVersion {
             for row in rows {
                 hash.add(row.tier as u64);
                 hash.add_option(row.input_tokens_above);
+                hash.add(row.input_tokens_up_to);
                 hash.add(row.from.0.cast_unsigned());
                 hash.add(row.until.0.cast_unsigned());
                 for price in row.prices {
