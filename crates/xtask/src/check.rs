@@ -7,7 +7,7 @@ use anyhow::bail;
 use clap::Args;
 
 use crate::workspace::Workspace;
-use crate::{process, tidy};
+use crate::{openapi, process, tidy};
 
 /// Pinned, because the newest may need a newer compiler; building it takes about two minutes, once.
 const CARGO_DENY: &str = "cargo-deny@0.20.2";
@@ -15,7 +15,7 @@ const CARGO_DENY: &str = "cargo-deny@0.20.2";
 /// What to check.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Leave out the documentation, which takes the longest
+    /// Leave out the documentation and the OpenAPI document, which take the longest
     #[arg(long)]
     fast: bool,
 }
@@ -29,13 +29,16 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()
     steps.step("dependencies", || check_dependencies(workspace));
     if !options.fast {
         steps.step("documentation", || process::run(&mut documentation(workspace)));
+        if workspace.path(openapi::DOCUMENT).is_file() {
+            steps.step("openapi", || openapi::run(workspace, true));
+        }
     }
     steps.finish()
 }
 
 fn clippy(workspace: &Workspace) -> Command {
     let mut command = workspace.cargo();
-    command.args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]);
+    command.args(["clippy", "--workspace", "--all-targets", "--keep-going", "--", "-D", "warnings"]);
     command
 }
 
@@ -52,7 +55,7 @@ fn check_dependencies(workspace: &Workspace) -> anyhow::Result<()> {
 
 fn documentation(workspace: &Workspace) -> Command {
     let mut command = workspace.cargo();
-    command.args(["doc", "--workspace", "--no-deps", "--document-private-items"]);
+    command.args(["doc", "--workspace", "--no-deps", "--document-private-items", "--keep-going"]);
     command.env("RUSTDOCFLAGS", "-D warnings");
     command
 }

@@ -5,7 +5,8 @@ use anyhow::{Context, bail};
 use crate::process;
 use crate::workspace::Workspace;
 
-const DOCUMENT: &str = "docs/openapi.json";
+/// The committed description, relative to the root.
+pub(crate) const DOCUMENT: &str = "docs/openapi.json";
 
 /// Writes the binary's description of its admin API to `docs/openapi.json`, or compares it with that file.
 pub(crate) fn run(workspace: &Workspace, only_check: bool) -> anyhow::Result<()> {

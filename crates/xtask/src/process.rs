@@ -1,7 +1,7 @@
 //! Running other programs so that a failure names the command that failed.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
@@ -30,7 +30,8 @@ pub(crate) fn capture(command: &mut Command) -> anyhow::Result<String> {
 
 /// The command as a person would type it.
 pub(crate) fn describe(command: &Command) -> String {
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
+    let words = std::iter::once(program).chain(command.get_args());
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 

@@ -4,6 +4,7 @@
 
 mod arrows;
 mod identifiers;
+mod manifest;
 mod names;
 mod outbound;
 mod size;
@@ -54,6 +55,7 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
             .with_context(|| format!("could not read {path} as UTF-8"))?;
         violations.extend(text::check(path, &content));
         violations.extend(identifiers::check(path, &content));
+        violations.extend(manifest::check(path, &content));
         if path.ends_with(".rs") {
             violations.extend(size::check(path, &content));
             violations.extend(source::check(path, &content));
