@@ -15,9 +15,10 @@ const OPENERS: &[&str] = &[
     concat!("UnixStream::", "connect"),
 ];
 
-/// Code outside the allowed places opens no connection; tests may.
+/// Code outside the allowed places opens no connection; tests and examples may.
 pub(super) fn check(path: &str, content: &str) -> Vec<Violation> {
-    let is_test = path.ends_with("/tests.rs") || path.split('/').any(|part| part == "tests");
+    let is_test =
+        path.ends_with("/tests.rs") || path.split('/').any(|part| part == "tests" || part == "examples");
     if is_test || !path.starts_with("crates/") || ALLOWED.iter().any(|allowed| path.starts_with(allowed)) {
         return Vec::new();
     }
