@@ -1,0 +1,130 @@
+//! Reads the value of one field and checks its type and range.
+
+use super::field::Kind;
+use super::{BadBody, Field, Peeked, Span, find_field};
+use crate::scan::{RawText, Scanner, parse_digits};
+
+/// Larger integers are not exact in the readers that use floats.
+const MAX_CAP_TOKENS: u64 = 1 << 53;
+const MAX_CHOICES: u64 = 1_024;
+
+impl Peeked {
+    /// Reads and records the value of `field`.
+    pub(super) fn read(&mut self, scanner: &mut Scanner<'_>, field: Field) -> Result<(), BadBody> {
+        if self.span(field).is_some() {
+            return Err(BadBody::about(field, "is given twice; write it once"));
+        }
+        let token = scanner.token();
+        let start = scanner.at();
+        if token == b'n' {
+            scanner.skip()?;
+            self.nulls |= field.bit();
+        } else {
+            match field.kind() {
+                Kind::Text => self.read_text(scanner, field, token)?,
+                Kind::Flag => read_flag(scanner, field, token)?,
+                Kind::Cap => read_count(scanner, field, 0, MAX_CAP_TOKENS)?,
+                Kind::Choices => read_count(scanner, field, 1, MAX_CHOICES)?,
+                Kind::Content => self.read_content(scanner)?,
+                Kind::StreamOptions | Kind::Metadata => self.read_object(scanner, field, token)?,
+                Kind::StoredObject => self.read_stored_object(scanner, field, token)?,
+            }
+        }
+        self.place(field, start, scanner.at());
+        Ok(())
+    }
+
+    fn place(&mut self, field: Field, start: usize, end: usize) {
+        if let Some(span) = self.spans.get_mut(field as usize) {
+            *span = Span::new(start, end);
+        }
+    }
+
+    fn read_text(&mut self, scanner: &mut Scanner<'_>, field: Field, token: u8) -> Result<(), BadBody> {
+        if token != b'"' {
+            return Err(wrong_type(scanner, field, "a string"));
+        }
+        if scanner.string()?.escaped {
+            self.escaped |= field.bit();
+        }
+        Ok(())
+    }
+
+    fn read_object(&mut self, scanner: &mut Scanner<'_>, field: Field, token: u8) -> Result<(), BadBody> {
+        if token != b'{' {
+            return Err(wrong_type(scanner, field, "an object"));
+        }
+        scanner.members(|scanner, key| {
+            if field == Field::StreamOptions {
+                self.stream_options_is_empty = false;
+            }
+            match find_field(&key, field.nested())? {
+                Some(nested) => self.read(scanner, nested),
+                None => Ok(scanner.skip().map(drop)?),
+            }
+        })
+    }
+
+    /// `"id"` and `{"id": "id"}` mean the same.
+    fn read_stored_object(
+        &mut self,
+        scanner: &mut Scanner<'_>,
+        field: Field,
+        token: u8,
+    ) -> Result<(), BadBody> {
+        if token != b'"' {
+            return self.read_object(scanner, field, token);
+        }
+        match field.nested() {
+            [id] => self.read(scanner, *id),
+            _ => Ok(scanner.skip().map(drop)?),
+        }
+    }
+
+    fn read_content(&mut self, scanner: &mut Scanner<'_>) -> Result<(), BadBody> {
+        let references = &mut self.references;
+        scanner.skip_with(&mut |key, text| {
+            if points_elsewhere(&key, &text) {
+                *references = references.saturating_add(1);
+            }
+        })?;
+        Ok(())
+    }
+}
+
+/// Whether a text only names content that the provider fetches. A key with escapes may spell any of the names.
+fn points_elsewhere(key: &RawText<'_>, text: &RawText<'_>) -> bool {
+    let names =
+        matches!(key.inner(), b"url" | b"image_url" | b"file_url" | b"file_id" | b"file_uri" | b"video_url");
+    (names || key.escaped) && !text.inner().starts_with(b"data:")
+}
+
+fn read_flag(scanner: &mut Scanner<'_>, field: Field, token: u8) -> Result<(), BadBody> {
+    if !matches!(token, b't' | b'f') {
+        return Err(wrong_type(scanner, field, "true or false"));
+    }
+    Ok(scanner.skip().map(drop)?)
+}
+
+fn read_count(scanner: &mut Scanner<'_>, field: Field, min: u64, max: u64) -> Result<(), BadBody> {
+    if !matches!(scanner.token(), b'-' | b'0'..=b'9') {
+        return Err(wrong_type(scanner, field, "a whole number"));
+    }
+    let number = scanner.number()?;
+    let negative = number.starts_with(b"-");
+    let fractional = number.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E'));
+    match parse_digits(number) {
+        Some(value) if (min..=max).contains(&value) => Ok(()),
+        _ if fractional => Err(BadBody::about(field, "must be a whole number, written with digits only")),
+        _ if negative => Err(BadBody::about(field, "must not be negative")),
+        _ => Err(BadBody::about(field, format_args!("must be between {min} and {max}"))),
+    }
+}
+
+/// A body that is not even JSON is reported as such, not as a wrong type.
+fn wrong_type(scanner: &mut Scanner<'_>, field: Field, expected: &str) -> BadBody {
+    match scanner.skip() {
+        Err(syntax) => syntax.into(),
+        Ok(_) => BadBody::about(field, format_args!("must be {expected}")),
+    }
+}
