@@ -141,9 +141,20 @@ impl PepperRing {
         (self.newest.version, digest(&self.newest, token))
     }
 
+    /// The token's hash under every version, the newest first.
+    pub fn hashes(&self, token: &[u8]) -> impl Iterator<Item = [u8; 32]> {
+        std::iter::once(&self.newest).chain(self.older.iter().rev()).map(move |pepper| digest(pepper, token))
+    }
+
     /// Whether `token` is the one that `hash` was made from; takes the same time wherever they differ. An unknown
     /// version answers no after the same work.
-    pub fn verify(&self, algorithm: CredentialAlgorithm, version: u32, hash: &[u8; 32], token: &[u8]) -> bool {
+    pub fn verify(
+        &self,
+        algorithm: CredentialAlgorithm,
+        version: u32,
+        hash: &[u8; 32],
+        token: &[u8],
+    ) -> bool {
         let CredentialAlgorithm::HmacSha256 = algorithm;
         let known = std::iter::once(&self.newest).chain(&self.older).find(|pepper| pepper.version == version);
         let matches = hmac::verify(&known.unwrap_or(&self.newest).key, token, hash).is_ok();
