@@ -1,0 +1,104 @@
+//! Errors of the chat dialect: `{"error":{"message","type","param","code"}}` and what compatible servers make of it.
+
+use crate::canonical::{ApiError, ErrorKind};
+use crate::translate::error::Side;
+use crate::translate::read::{Node, Object};
+use crate::translate::{foreign_error, write};
+
+pub(in crate::translate) fn read_error(status: u16, body: &[u8]) -> ApiError {
+    let parsed = Node::parse(body, Side::Response).ok().and_then(|node| read_document(&node));
+    let mut error = parsed.unwrap_or_else(|| foreign_error::from_text(body));
+    error.kind = kind(status, error.code.as_deref());
+    if error.message.is_empty() {
+        error.message = format!("the provider answered with status {status}");
+    }
+    error
+}
+
+/// The error inside a stream, where no status tells its kind.
+pub(super) fn read_error_node(node: &Node<'_>) -> ApiError {
+    let mut error = read_inner(node);
+    error.kind = kind(500, error.code.as_deref());
+    if error.message.is_empty() {
+        "the provider failed".clone_into(&mut error.message);
+    }
+    error
+}
+
+fn read_document(node: &Node<'_>) -> Option<ApiError> {
+    let mut document = node.object().ok()?;
+    if let Some(error) = document.take("error") {
+        return Some(read_inner(&error));
+    }
+    // Mistral, FastAPI and text-generation servers put the message at the top.
+    Some(read_fields(document))
+}
+
+fn read_inner(node: &Node<'_>) -> ApiError {
+    if node.is_text() {
+        let message = node.text().unwrap_or_default();
+        return ApiError { kind: ErrorKind::Server, message, code: None, parameter: None };
+    }
+    node.object().map_or_else(
+        |_| ApiError { kind: ErrorKind::Server, message: String::new(), code: None, parameter: None },
+        read_fields,
+    )
+}
+
+fn read_fields(mut fields: Object<'_>) -> ApiError {
+    let mut text = |key: &str| {
+        let node = fields.take(key)?;
+        // Codes are numbers at some servers, `detail` is an array at others.
+        if node.is_text() { node.text().ok() } else { Some(node.json().as_str().to_owned()) }
+    };
+    let message = text("message").or_else(|| text("detail")).unwrap_or_default();
+    let kind = text("type");
+    let code = text("code").or(kind);
+    ApiError { kind: ErrorKind::Server, message, code, parameter: text("param") }
+}
+
+fn kind(status: u16, code: Option<&str>) -> ErrorKind {
+    match code {
+        Some("context_length_exceeded") => ErrorKind::ContextLength,
+        Some("insufficient_quota") => ErrorKind::Billing,
+        Some("rate_limit_exceeded" | "rate_limit_error" | "429") => ErrorKind::RateLimit,
+        Some("overloaded" | "overloaded_error" | "server_overloaded" | "503") => ErrorKind::Overloaded,
+        Some("invalid_request_error") if status == 500 => ErrorKind::InvalidRequest,
+        _ => ErrorKind::from_status(status),
+    }
+}
+
+pub(in crate::translate) fn write_error(status: u16, error: &ApiError) -> (u16, Vec<u8>) {
+    let mut body = Vec::new();
+    write_error_body(error, &mut body);
+    // 529 is known to Anthropic's clients only.
+    (if status == 529 { 503 } else { status }, body)
+}
+
+pub(super) fn write_error_body(error: &ApiError, out: &mut Vec<u8>) {
+    let code = match error.kind {
+        ErrorKind::ContextLength => Some("context_length_exceeded"),
+        _ => error.code.as_deref(),
+    };
+    write::object(out, |out| {
+        out.object("error", |out| {
+            out.text("message", &error.message);
+            out.text("type", type_text(error.kind));
+            out.value("param", &error.parameter);
+            out.value("code", &code);
+        });
+    });
+}
+
+const fn type_text(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Authentication => "authentication_error",
+        ErrorKind::Permission => "permission_error",
+        ErrorKind::Billing => "insufficient_quota",
+        ErrorKind::RateLimit => "rate_limit_error",
+        ErrorKind::Overloaded | ErrorKind::Timeout | ErrorKind::Server => "server_error",
+        ErrorKind::InvalidRequest | ErrorKind::ContextLength | ErrorKind::NotFound | ErrorKind::TooLarge => {
+            "invalid_request_error"
+        }
+    }
+}

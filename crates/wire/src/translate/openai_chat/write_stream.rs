@@ -1,0 +1,181 @@
+//! Canonical events to chat completion chunks.
+
+use tollgate_core::TokenUsage;
+
+use super::write_response::completion_id;
+use super::{api_error, stop_reason_text, usage};
+use crate::canonical::{ApiError, BlockKind, StreamEvent};
+use crate::translate::carry::Carry;
+use crate::translate::write::{self, ObjectWriter};
+
+#[derive(Debug)]
+pub(in crate::translate) struct StreamWriter {
+    id: String,
+    model: String,
+    created_unix_s: u64,
+    include_usage: bool,
+    block: Option<Block>,
+    calls: u64,
+    usage: TokenUsage,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Block {
+    Text,
+    Refusal,
+    Reasoning,
+    ToolCall,
+}
+
+impl StreamWriter {
+    pub(in crate::translate) fn new(carry: &Carry) -> Self {
+        Self {
+            id: String::new(),
+            model: carry.model.clone(),
+            created_unix_s: carry.created_unix_s,
+            include_usage: carry.include_usage,
+            block: None,
+            calls: 0,
+            usage: TokenUsage::default(),
+        }
+    }
+
+    pub(in crate::translate) fn write(&mut self, event: StreamEvent, out: &mut Vec<u8>) {
+        match event {
+            StreamEvent::Start { id, model } => {
+                self.id = completion_id(&id);
+                if !model.is_empty() {
+                    self.model = model;
+                }
+                self.delta(out, |delta| {
+                    delta.text("role", "assistant");
+                    delta.text("content", "");
+                });
+            }
+            StreamEvent::BlockStart(kind) => self.block_start(kind, out),
+            StreamEvent::TextDelta(text) => {
+                let field = match self.block {
+                    Some(Block::Reasoning) => "reasoning_content",
+                    Some(Block::Refusal) => "refusal",
+                    _ => "content",
+                };
+                self.delta(out, |delta| delta.text(field, &text));
+            }
+            StreamEvent::Signature(signature) => self.thinking_block(out, |block| {
+                block.text("type", "thinking");
+                block.text("thinking", "");
+                block.text("signature", &signature);
+            }),
+            StreamEvent::ToolInputDelta(input) => {
+                let index = self.calls.saturating_sub(1);
+                self.tool_call(out, index, |call| {
+                    call.object("function", |function| function.text("arguments", &input));
+                });
+            }
+            StreamEvent::BlockEnd => self.block = None,
+            StreamEvent::Stop { reason, .. } => self.chunk(out, |out, _| {
+                out.array("choices", |choices| {
+                    choices.object(|choice| {
+                        choice.number("index", 0);
+                        choice.object("delta", |_| {});
+                        choice.text("finish_reason", stop_reason_text(&reason));
+                    });
+                });
+            }),
+            StreamEvent::Usage(usage) => self.usage = usage,
+            StreamEvent::End => self.end(out),
+            StreamEvent::KeepAlive => out.extend_from_slice(b": ping\n\n"),
+            StreamEvent::Error(error) => self.error(&error, out),
+        }
+    }
+
+    pub(in crate::translate) fn error(&self, error: &ApiError, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"data: ");
+        api_error::write_error_body(error, out);
+        out.extend_from_slice(b"\n\n");
+    }
+
+    fn block_start(&mut self, kind: BlockKind, out: &mut Vec<u8>) {
+        self.block = Some(match kind {
+            BlockKind::Text => Block::Text,
+            BlockKind::Refusal => Block::Refusal,
+            BlockKind::Reasoning => Block::Reasoning,
+            BlockKind::RedactedReasoning { data } => {
+                self.thinking_block(out, |block| {
+                    block.text("type", "redacted_thinking");
+                    block.text("data", &data);
+                });
+                Block::Reasoning
+            }
+            BlockKind::ToolCall { id, name } => {
+                let index = self.calls;
+                self.calls += 1;
+                self.tool_call(out, index, |call| {
+                    call.text("id", &id);
+                    call.text("type", "function");
+                    call.object("function", |function| {
+                        function.text("name", &name);
+                        function.text("arguments", "");
+                    });
+                });
+                Block::ToolCall
+            }
+        });
+    }
+
+    fn end(&self, out: &mut Vec<u8>) {
+        if self.include_usage {
+            self.chunk(out, |out, with_usage| {
+                out.array("choices", |_| {});
+                *with_usage = true;
+            });
+        }
+        out.extend_from_slice(b"data: [DONE]\n\n");
+    }
+
+    fn thinking_block(&self, out: &mut Vec<u8>, fill: impl FnOnce(&mut ObjectWriter<'_>)) {
+        self.delta(out, |delta| delta.array("thinking_blocks", |blocks| blocks.object(fill)));
+    }
+
+    fn tool_call(&self, out: &mut Vec<u8>, index: u64, fill: impl FnOnce(&mut ObjectWriter<'_>)) {
+        self.delta(out, |delta| {
+            delta.array("tool_calls", |calls| {
+                calls.object(|call| {
+                    call.number("index", index);
+                    fill(call);
+                });
+            });
+        });
+    }
+
+    fn delta(&self, out: &mut Vec<u8>, fill: impl FnOnce(&mut ObjectWriter<'_>)) {
+        self.chunk(out, |out, _| {
+            out.array("choices", |choices| {
+                choices.object(|choice| {
+                    choice.number("index", 0);
+                    choice.object("delta", fill);
+                    choice.null("finish_reason");
+                });
+            });
+        });
+    }
+
+    /// One chunk; `fill` may ask for the usage instead of its placeholder.
+    fn chunk(&self, out: &mut Vec<u8>, fill: impl FnOnce(&mut ObjectWriter<'_>, &mut bool)) {
+        out.extend_from_slice(b"data: ");
+        write::object(out, |out| {
+            out.text("id", &self.id);
+            out.text("object", "chat.completion.chunk");
+            out.number("created", self.created_unix_s);
+            out.text("model", &self.model);
+            let mut with_usage = false;
+            fill(out, &mut with_usage);
+            if with_usage {
+                usage::write_usage(out, &self.usage);
+            } else if self.include_usage {
+                out.null("usage");
+            }
+        });
+        out.extend_from_slice(b"\n\n");
+    }
+}
