@@ -20,6 +20,9 @@ pub use relay::Relay;
 /// Content kept for estimates when a stream ends without usage.
 pub const TEE_BYTES: usize = 64 << 10;
 
+/// The last event of a Responses stream repeats the whole answer, and images come in one event each.
+pub const MAX_RESPONSES_EVENT_BYTES: usize = 16 << 20;
+
 /// How to watch.
 #[derive(Debug, Clone, Copy)]
 pub struct ObserverOptions {
@@ -32,6 +35,17 @@ pub struct ObserverOptions {
 impl Default for ObserverOptions {
     fn default() -> Self {
         Self { remove_usage_event: false, tee_bytes: TEE_BYTES, max_event_bytes: MAX_EVENT_BYTES }
+    }
+}
+
+impl ObserverOptions {
+    /// The defaults, with the longest event that the dialect needs.
+    pub fn for_dialect(dialect: Dialect) -> Self {
+        let max_event_bytes = match dialect {
+            Dialect::OpenaiResponses => MAX_RESPONSES_EVENT_BYTES,
+            _ => MAX_EVENT_BYTES,
+        };
+        Self { max_event_bytes, ..Self::default() }
     }
 }
 
@@ -66,6 +80,7 @@ pub(crate) struct Facts {
     id: Option<Box<str>>,
     error: Option<StreamError>,
     usage: ReportedUsage,
+    usage_is_final: bool,
     problem: Option<StreamProblem>,
     events: u64,
     content_events: u64,
@@ -163,12 +178,9 @@ impl StreamObserver {
         self.facts.usage.meters(crate::dialect_inclusion(self.dialect))
     }
 
-    /// Whether the usage is the final one, not only what a stream told at its start.
+    /// Whether the usage covers the whole answer, not only what a stream told at its start or on its way.
     pub const fn usage_is_final(&self) -> bool {
-        match self.dialect {
-            Dialect::AnthropicMessages => self.facts.usage.seen && self.facts.finish_reason.is_some(),
-            _ => self.facts.usage.seen,
-        }
+        self.facts.usage_is_final
     }
 
     /// Events with data.

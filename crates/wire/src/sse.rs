@@ -72,10 +72,14 @@ impl<'block> Fields<'block> {
             // An empty line between CR and LF says nothing, so the pair needs no care here.
             rest = after.get(1..).unwrap_or_default();
             if let Some(value) = field_value(line, b"data") {
-                fields.data = Some(match fields.data.take() {
-                    None => Cow::Borrowed(value),
-                    Some(lines) => Cow::Owned([&lines, b"\n".as_slice(), value].concat()),
-                });
+                match &mut fields.data {
+                    None => fields.data = Some(Cow::Borrowed(value)),
+                    Some(lines) => {
+                        let lines = lines.to_mut();
+                        lines.push(b'\n');
+                        lines.extend_from_slice(value);
+                    }
+                }
             } else if let Some(value) = field_value(line, b"event") {
                 fields.name = Some(value);
             }

@@ -19,6 +19,8 @@ pub(super) struct EventFacts {
     pub(super) id: Option<Box<str>>,
     pub(super) error: Option<StreamError>,
     pub(super) usage: ReportedUsage,
+    /// The usage is that of a stream's start.
+    pub(super) usage_is_early: bool,
     /// `choices` is there and empty.
     no_choices: bool,
 }
@@ -166,7 +168,10 @@ fn anthropic(scanner: &mut Scanner<'_>, name: Option<&[u8]>) -> Result<EventFact
                 match key.inner() {
                     b"id" => facts.id = text(scanner)?,
                     b"model" => facts.model = text(scanner)?,
-                    b"usage" => facts.usage.read(scanner)?,
+                    b"usage" => {
+                        facts.usage_is_early = true;
+                        facts.usage.read(scanner)?;
+                    }
                     _ => drop(scanner.skip()?),
                 }
                 Ok(())

@@ -61,6 +61,8 @@ impl StreamObserver {
         facts.content |= event.content;
         facts.terminated |= event.terminator;
         facts.finish_reason = event.finish_reason.or(facts.finish_reason.take());
+        facts.usage_is_final |=
+            event.usage.seen && !event.usage_is_early && (only_usage || facts.finish_reason.is_some());
         facts.model = facts.model.take().or(event.model);
         facts.id = facts.id.take().or(event.id);
         facts.error = facts.error.take().or(event.error);
@@ -90,7 +92,10 @@ fn is_plain_content(dialect: Dialect, block: &[u8]) -> bool {
             let line = name.get(..memchr::memchr(b'\n', name).unwrap_or(0)).unwrap_or_default();
             line.ends_with(b".delta")
         }
-        _ => block.starts_with(b"data: {") && !TELLING_KEYS.iter().any(|key| has_value(key, block)),
+        _ => {
+            let is_chunk = block.starts_with(b"data: {") || block.starts_with(b"data:{");
+            is_chunk && !TELLING_KEYS.iter().any(|key| has_value(key, block))
+        }
     }
 }
 

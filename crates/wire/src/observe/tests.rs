@@ -274,3 +274,23 @@ fn what_does_not_fit_the_tee_is_extrapolated() {
     assert!((factor - 4.0).abs() < 1e-9);
     assert_eq!(whole(Dialect::OpenaiChat, ": nothing\n\n").produced_text(), (String::new(), 1.0));
 }
+
+#[test]
+fn usage_is_final_only_at_the_end() {
+    let start = ANTHROPIC.find("event: message_delta").unwrap();
+    let early = whole(Dialect::AnthropicMessages, &ANTHROPIC[..start]);
+    assert!(early.usage().unwrap().is_some() && !early.usage_is_final());
+    let without = ANTHROPIC.replace(",\"usage\":{\"input_tokens\":0,\"output_tokens\":20}", "");
+    let without = whole(Dialect::AnthropicMessages, &without);
+    assert!(without.is_complete() && !without.usage_is_final());
+    let running = "data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}],\"usage\":{\"prompt_tokens\":1}}\n\n";
+    assert!(!whole(Dialect::OpenaiChat, running).usage_is_final());
+    assert!(whole(Dialect::OpenaiResponses, RESPONSES).usage_is_final());
+}
+
+#[test]
+fn data_lines_without_a_space_are_read() {
+    let seen = whole(Dialect::OpenaiChat, &CHAT.replace("data: ", "data:"));
+    assert_eq!(seen.facts.content_events, 3);
+    assert!(seen.is_complete() && seen.usage_is_final());
+}
