@@ -1,1 +1,35 @@
-//! See ARCHITECTURE.md.
+//! The only SQL: everything Tollgate keeps, in SQLite or PostgreSQL, behind typed functions.
+//!
+//! Functions that serve an actor take a proof that the actor may; those named `system_…` serve the process itself.
+//! Each control-plane write is one transaction: the change, its audit event, and the version counter that tells
+//! publishers what to read again.
+
+mod admin_tokens;
+mod audit;
+mod configuration;
+mod copy;
+mod database;
+mod error;
+mod objects;
+mod page;
+mod reads;
+mod retention;
+mod schema;
+mod settings;
+mod ship;
+mod store;
+mod write;
+
+pub use admin_tokens::AdminToken;
+pub use audit::{Action, AuditEvent, AuditFilter};
+pub use configuration::{Change, Changes, KeyWithCredentials, Keys, StoredConfiguration};
+pub use error::{ObjectKind, StoreError};
+pub use objects::keys::{KeyFilter, KeyUpdate, NewCredential, NewKey};
+pub use objects::models::{DeploymentDraft, ModelDraft};
+pub use objects::providers::{ProviderDraft, SecretChange, StoredProvider};
+pub use page::{Cursor, MAX_PAGE, Page, PageRequest};
+pub use reads::request::{RequestDetail, StoredRequest};
+pub use reads::requests::{RequestFilter, StatusClass};
+pub use reads::usage::{Dimension, UsageFilter, UsageGroup, UsageQuery, UsageReport, UsageTotals};
+pub use ship::{Shipment, Shipped, ShippingPosition};
+pub use store::Store;

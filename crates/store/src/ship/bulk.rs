@@ -1,0 +1,89 @@
+//! Many rows per statement: a statement costs more than a row.
+
+use std::sync::{Arc, OnceLock};
+
+use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
+
+use crate::database::{Transaction, Value};
+use crate::error::StoreError;
+
+/// Rows per statement. A few fixed sizes, so that each statement is prepared once and found again.
+const SIZES: [usize; 4] = [128, 32, 8, 1];
+
+/// What to insert into.
+#[derive(Debug)]
+pub(super) struct BulkInsert {
+    pub(super) table: &'static str,
+    pub(super) columns: &'static [&'static str],
+    pub(super) on_conflict: &'static str,
+    sqlite: [OnceLock<Arc<str>>; SIZES.len()],
+    postgres: [OnceLock<Arc<str>>; SIZES.len()],
+}
+
+impl BulkInsert {
+    pub(super) const fn new(
+        table: &'static str,
+        columns: &'static [&'static str],
+        on_conflict: &'static str,
+    ) -> Self {
+        Self {
+            table,
+            columns,
+            on_conflict,
+            sqlite: [const { OnceLock::new() }; SIZES.len()],
+            postgres: [const { OnceLock::new() }; SIZES.len()],
+        }
+    }
+
+    /// SQLite looks up a numbered placeholder in a list, which is slow for thousands of them; `?` needs no look-up.
+    fn text(&self, transaction: &Transaction, size: usize, rows: usize) -> SqlStr {
+        let numbered = matches!(transaction, Transaction::Postgres(_));
+        let texts = if numbered { &self.postgres } else { &self.sqlite };
+        let write = || self.write(rows, numbered).into();
+        let text = texts.get(size).map_or_else(write, |text| Arc::clone(text.get_or_init(write)));
+        // Made of constants and placeholders.
+        AssertSqlSafe(text).into_sql_str()
+    }
+
+    fn write(&self, rows: usize, numbered: bool) -> String {
+        let mut sql = format!("INSERT INTO {} ({}) VALUES ", self.table, self.columns.join(", "));
+        for row in 0..rows {
+            sql.push_str(if row == 0 { "(" } else { ", (" });
+            for column in 0..self.columns.len() {
+                if column > 0 {
+                    sql.push_str(", ");
+                }
+                if numbered {
+                    sql.push_str(&format!("${}", row * self.columns.len() + column + 1));
+                } else {
+                    sql.push('?');
+                }
+            }
+            sql.push(')');
+        }
+        sql.push_str(" ON CONFLICT ");
+        sql.push_str(self.on_conflict);
+        sql
+    }
+}
+
+/// Inserts rows whose values stand one after the other; returns how many were inserted or updated.
+pub(super) async fn insert(
+    transaction: &mut Transaction,
+    bulk: &BulkInsert,
+    values: Vec<Value<'_>>,
+) -> Result<u64, StoreError> {
+    let width = bulk.columns.len();
+    let mut remaining = values.as_slice();
+    let mut inserted = 0;
+    for (index, rows) in SIZES.into_iter().enumerate() {
+        while let Some((chunk, rest)) = remaining.split_at_checked(rows * width) {
+            if chunk.is_empty() {
+                break;
+            }
+            inserted += transaction.execute(bulk.text(transaction, index, rows), chunk).await?;
+            remaining = rest;
+        }
+    }
+    Ok(inserted)
+}

@@ -1,0 +1,121 @@
+//! A control-plane write: the change itself, its audit event, its row in the change log and the new version, in one
+//! transaction.
+
+use serde::Serialize;
+use serde_json::Value as Json;
+use tollgate_access::{Actor, ActorKind};
+use tollgate_core::{AuditEventId, OrganizationId, UnixMicros};
+use tollgate_state::objects::Owner;
+use uuid::Uuid;
+
+use crate::audit::Action;
+use crate::database::{Transaction, values};
+use crate::error::{ObjectKind, StoreError};
+use crate::store::Store;
+
+/// Holds the lock on the version row, so that control-plane writes happen one after the other. Dropped without
+/// [`Self::commit`], it leaves no trace.
+#[derive(Debug)]
+pub(crate) struct Write {
+    pub(crate) transaction: Transaction,
+    pub(crate) now: UnixMicros,
+    version: u64,
+    actor: ActorKind,
+}
+
+/// What an audit event says about a change. `before` and `after` must not contain secrets.
+#[derive(Debug)]
+pub(crate) struct Changed<'a> {
+    pub(crate) kind: ObjectKind,
+    pub(crate) id: Uuid,
+    pub(crate) name: &'a str,
+    pub(crate) organization_id: Option<OrganizationId>,
+    pub(crate) action: Action,
+    pub(crate) before: Option<Json>,
+    pub(crate) after: Option<Json>,
+}
+
+impl Store {
+    pub(crate) async fn begin_write(&self, actor: &Actor) -> Result<Write, StoreError> {
+        let mut transaction = self.database.begin().await?;
+        let row = transaction
+            .row("UPDATE versions SET version = version + 1 WHERE id = 1 RETURNING version", values![])
+            .await?
+            .ok_or(StoreError::Unreadable { column: "versions.version", reason: "the row is missing".into() })?;
+        let version = row.unsigned("version")?;
+        Ok(Write { transaction, now: self.now(), version, actor: actor.kind().clone() })
+    }
+}
+
+impl Write {
+    /// Who owns what this actor makes.
+    pub(crate) const fn owner(&self) -> Owner {
+        match self.actor {
+            ActorKind::ConfigurationFiles => Owner::File,
+            ActorKind::Administrator(_) | ActorKind::System(_) => Owner::Api,
+        }
+    }
+
+    /// Refuses to touch what the other side owns.
+    pub(crate) fn check_owner(&self, kind: ObjectKind, name: &str, owner: Owner) -> Result<(), StoreError> {
+        match (owner, self.owner()) {
+            (Owner::File, Owner::Api) => Err(StoreError::OwnedByFiles { kind, name: name.to_owned() }),
+            (Owner::Api, Owner::File) => Err(StoreError::OwnedByApi { kind, name: name.to_owned() }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes the audit event and the row of the change log.
+    pub(crate) async fn record(&mut self, changed: Changed<'_>) -> Result<(), StoreError> {
+        const AUDIT: &str = "INSERT INTO audit_events (id, organization_id, at, actor, action, target_kind, \
+            target_id, target_name, version, before, after) \
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
+        const CHANGE: &str = "INSERT INTO changes (version, kind, object_id, deleted) VALUES ($1, $2, $3, $4) \
+            ON CONFLICT DO NOTHING";
+        let audit = values![
+            AuditEventId::generate(),
+            changed.organization_id,
+            self.now,
+            json_text(&self.actor)?,
+            changed.action.as_str(),
+            changed.kind.as_str(),
+            changed.id,
+            changed.name,
+            self.version,
+            changed.before.as_ref().map(Json::to_string),
+            changed.after.as_ref().map(Json::to_string),
+        ];
+        self.transaction.execute(AUDIT, audit).await?;
+        let deleted = matches!(changed.action, Action::Delete | Action::Revoke);
+        let change = values![self.version, changed.kind.as_str(), changed.id, deleted];
+        self.transaction.execute(CHANGE, change).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn commit(self) -> Result<(), StoreError> {
+        self.transaction.commit().await
+    }
+
+    /// Runs an INSERT or UPDATE that may collide with an existing name.
+    pub(crate) async fn execute_named(
+        &mut self,
+        kind: ObjectKind,
+        name: &str,
+        sql: &'static str,
+        arguments: &[crate::database::Value<'_>],
+    ) -> Result<(), StoreError> {
+        match self.transaction.execute(sql, arguments).await {
+            Err(error) if error.is_unique_violation() => Err(StoreError::NameTaken { kind, name: name.to_owned() }),
+            other => other.map(|_| ()),
+        }
+    }
+}
+
+/// The JSON text of what this program can always serialise.
+pub(crate) fn json_text<T: Serialize>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Database(sqlx::Error::Encode(error.into())))
+}
+
+pub(crate) fn json<T: Serialize>(value: &T) -> Result<Json, StoreError> {
+    serde_json::to_value(value).map_err(|error| StoreError::Database(sqlx::Error::Encode(error.into())))
+}
