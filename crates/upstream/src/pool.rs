@@ -163,6 +163,7 @@ impl Pool {
 
     fn keep(self: &Rc<Self>, index: usize, mut connection: Connection) {
         connection.idle_since = Instant::now();
+        connection.alarm.forget_waiter();
         let limit = self.settings.max_idle_per_origin;
         let surplus = self.with_origin(index, |origin| {
             if origin.idle.len() < limit {

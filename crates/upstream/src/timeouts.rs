@@ -1,7 +1,7 @@
 //! How long each part of a call may take, and the one timer that watches it.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -89,5 +89,10 @@ impl Alarm {
             }
             self.sleep.as_mut().reset(deadline);
         }
+    }
+
+    /// Lets go of the task that waited last: it must be neither woken for nothing nor kept in memory.
+    pub(crate) fn forget_waiter(&mut self) {
+        let _ = self.sleep.as_mut().poll(&mut Context::from_waker(Waker::noop()));
     }
 }

@@ -32,6 +32,22 @@ fn connections_are_reused_after_every_kind_of_complete_body() {
 }
 
 #[test]
+fn a_body_of_known_length_gives_its_connection_back_with_its_last_byte() {
+    run(async {
+        let server = Server::answering(OK).await;
+        let client = client();
+        let mut body = get(&client, &server.origin).await.unwrap().into_body();
+        let frame = http_body_util::BodyExt::frame(&mut body).await.unwrap().unwrap();
+        assert_eq!(frame.into_data().unwrap(), "ok");
+        assert!(http_body::Body::is_end_stream(&body));
+        assert_eq!((client.statistics().idle, client.statistics().in_use), (1, 0));
+        drop(body);
+        assert_eq!(get_text(&client, &server.origin).await, "ok");
+        assert_eq!(server.connections.get(), 1);
+    });
+}
+
+#[test]
 fn a_body_split_over_many_packets_is_whole_and_the_connection_is_reused() {
     run(async {
         let server = Server::start(|mut peer| async move {

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::Method;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Duration, sleep};
 use tollgate_upstream::{OutboundBody, ReadError, SendError, Timeouts};
 
@@ -37,10 +38,7 @@ fn interim_responses_do_not_extend_the_first_byte_limit() {
     run(async {
         let server = Server::start(|mut peer| async move {
             peer.request().await;
-            while tokio::io::AsyncWriteExt::write_all(&mut peer.stream, b"HTTP/1.1 100 Continue\r\n\r\n")
-                .await
-                .is_ok()
-            {
+            while peer.stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.is_ok() {
                 sleep(Duration::from_millis(5)).await;
             }
         })
@@ -98,7 +96,7 @@ fn a_trickle_and_a_flood_both_end_at_the_total_limit() {
             let server = Server::start(move |mut peer| async move {
                 peer.request().await;
                 peer.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await;
-                while tokio::io::AsyncWriteExt::write_all(&mut peer.stream, b"1\r\n.\r\n").await.is_ok() {
+                while peer.stream.write_all(b"1\r\n.\r\n").await.is_ok() {
                     match pause_ms {
                         Some(pause_ms) => sleep(Duration::from_millis(pause_ms)).await,
                         None => tokio::task::yield_now().await,
@@ -147,16 +145,21 @@ fn a_provider_that_does_not_read_is_left_after_the_write_limit() {
 
 #[test]
 fn the_first_byte_limit_starts_when_the_request_is_written() {
+    const LENGTH: usize = 16 << 20;
     run(async {
         let server = Server::start(|mut peer| async move {
-            sleep(Duration::from_millis(4 * SHORT_MS)).await;
-            peer.request().await;
+            sleep(Duration::from_millis(800)).await;
+            let mut block = vec![0; 1 << 20];
+            let mut received = 0;
+            while received < LENGTH {
+                received += peer.stream.read(&mut block).await.unwrap();
+            }
             peer.write(OK).await;
         })
         .await;
         let client = client();
-        let body = OutboundBody::from(Bytes::from(vec![b' '; 16 << 20]));
-        let timeouts = Timeouts { first_byte_ms: 3 * SHORT_MS, ..patient() };
+        let body = OutboundBody::from(Bytes::from(vec![b' '; LENGTH]));
+        let timeouts = Timeouts { first_byte_ms: 500, ..patient() };
         let sent = client.send(&server.origin, head(Method::POST, "/"), body, &timeouts).await;
         assert_eq!(read(sent.unwrap()).await.unwrap(), "ok");
     });
@@ -167,14 +170,14 @@ fn a_connection_used_again_gets_a_fresh_limit() {
     run(async {
         let server = Server::start(|mut peer| async move {
             while peer.request().await.is_some() {
-                sleep(Duration::from_millis(SHORT_MS)).await;
+                sleep(Duration::from_millis(100)).await;
                 peer.write(OK).await;
             }
         })
         .await;
         let client = client();
-        let timeouts = Timeouts { first_byte_ms: 3 * SHORT_MS, idle_ms: 3 * SHORT_MS, ..patient() };
-        for _ in 0..6 {
+        let timeouts = Timeouts { first_byte_ms: 500, idle_ms: 500, ..patient() };
+        for _ in 0..8 {
             let sent =
                 client.send(&server.origin, head(Method::GET, "/"), OutboundBody::empty(), &timeouts).await;
             assert_eq!(read(sent.unwrap()).await.unwrap(), "ok");
