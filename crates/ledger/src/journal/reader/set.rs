@@ -172,8 +172,10 @@ impl Set {
         let mut cap = limit;
         let mut damaged = None;
         for segment in segments.iter().rev() {
-            if segment.start <= offset && offset < cap {
-                self.window.fill(storage, segment, offset, cap)?;
+            // A file that nobody writes has no more than was found; a live one has what was published.
+            let readable = if limit == u64::MAX { cap.min(segment.end) } else { cap };
+            if segment.start <= offset && offset < readable {
+                self.window.fill(storage, segment, offset, readable)?;
                 match self.window.frame_at(offset) {
                     Found::Frame(range) => return Ok(Found::Frame(range)),
                     Found::Damaged { length } => {
