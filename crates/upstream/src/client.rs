@@ -9,11 +9,12 @@ use http::{Request, Response, Uri, Version};
 use tokio::task::AbortHandle;
 
 use crate::connection::{Connection, Driver, Unanswered};
+use crate::counters::PoolStatistics;
 use crate::error::SendError;
 use crate::inbound::InboundBody;
 use crate::origin::Origin;
 use crate::outbound::OutboundBody;
-use crate::pool::{ClientSettings, Lease, Pool, PoolStatistics};
+use crate::pool::{ClientSettings, Lease, Pool};
 use crate::timeouts::{Deadlines, Timeouts};
 
 /// Sends requests over its own pool of connections. Lives on one thread, inside a `LocalSet`.

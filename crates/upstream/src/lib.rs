@@ -9,6 +9,7 @@
 
 mod client;
 mod connection;
+mod counters;
 mod egress;
 mod error;
 mod fetch;
@@ -22,12 +23,13 @@ mod timeouts;
 mod tls;
 
 pub use client::Client;
+pub use counters::{PoolCounters, PoolStatistics};
 pub use egress::{Egress, EgressRefusal};
 pub use error::{ReadError, SendError};
 pub use fetch::{FetchError, FetchedResponse, OneShot, fetch};
 pub use inbound::InboundBody;
 pub use origin::{Origin, OriginError};
 pub use outbound::OutboundBody;
-pub use pool::{ClientSettings, PoolCounters, PoolStatistics};
+pub use pool::ClientSettings;
 pub use timeouts::Timeouts;
 pub use tls::{TlsSetupError, client_config};

@@ -1,15 +1,16 @@
-//! Idle connections of one thread, and the numbers about them.
+//! Idle connections of one thread.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use rustls::ClientConfig;
 use tokio::time::{Instant, sleep};
 
 use crate::connection::Connection;
+use crate::counters::PoolCounters;
 use crate::error::SendError;
 use crate::resolve::ResolveCache;
 
@@ -37,49 +38,6 @@ impl ClientSettings {
             max_connections_per_origin: 4_096,
             tls,
             counters: Arc::default(),
-        }
-    }
-}
-
-/// Counters of one client, readable from any thread. Aligned so that two clients never share a cache line.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-pub struct PoolCounters {
-    opened: AtomicU64,
-    reused: AtomicU64,
-    replayed: AtomicU64,
-    refused: AtomicU64,
-    idle: AtomicU64,
-    in_use: AtomicU64,
-}
-
-/// A reading of [`PoolCounters`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct PoolStatistics {
-    /// Connections opened so far.
-    pub opened: u64,
-    /// Requests so far that found an idle connection.
-    pub reused: u64,
-    /// Requests so far whose idle connection turned out dead, sent again on a new one.
-    pub replayed: u64,
-    /// Requests so far that were refused because too many connections were open.
-    pub refused: u64,
-    /// Connections idle now.
-    pub idle: u64,
-    /// Connections in use or being opened now.
-    pub in_use: u64,
-}
-
-impl PoolCounters {
-    #[must_use]
-    pub fn read(&self) -> PoolStatistics {
-        PoolStatistics {
-            opened: self.opened.load(Relaxed),
-            reused: self.reused.load(Relaxed),
-            replayed: self.replayed.load(Relaxed),
-            refused: self.refused.load(Relaxed),
-            idle: self.idle.load(Relaxed),
-            in_use: self.in_use.load(Relaxed),
         }
     }
 }
