@@ -110,6 +110,12 @@ fn main() {
     report_bytes("read_answer 1 KiB", answer.len(), 4_000, || {
         black_box(read_answer(Dialect::OpenaiChat, black_box(&answer)).expect("a good answer"));
     });
+    let vector = vec!["-0.0123456789"; 1_536].join(",");
+    let vectors =
+        Bytes::from(format!(r#"{{"data":[{{"embedding":[{vector}]}}],"usage":{{"prompt_tokens":9}}}}"#));
+    report_bytes("read_answer, an embedding as floats", vectors.len(), 400, || {
+        black_box(read_answer(Dialect::OpenaiEmbeddings, black_box(&vectors)).expect("a good answer"));
+    });
     for dialect in [Dialect::OpenaiChat, Dialect::AnthropicMessages, Dialect::OpenaiResponses] {
         observe(dialect, false, 1, 64 << 10);
         observe(dialect, false, 36, 64 << 10);

@@ -290,6 +290,9 @@ impl StreamObserver {
         if self.partial.len() + rest.len() > self.options.max_event_bytes {
             self.too_large();
             self.skipping = true;
+            if !self.options.remove_usage_event {
+                self.partial = BytesMut::new();
+            }
             return;
         }
         self.partial.extend_from_slice(rest);

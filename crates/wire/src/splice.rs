@@ -46,7 +46,7 @@ impl OutputCap {
 pub struct Edits<'edits> {
     /// Replaces the model (adds it when absent).
     pub model: Option<&'edits ModelText>,
-    /// Sets `stream_options.include_usage` to true and keeps the other stream options.
+    /// Sets `stream_options.include_usage` to true and keeps the other stream options. Chat and completions only.
     pub include_usage: bool,
     /// Lowers every larger cap; adds one when there is none.
     pub output_cap: Option<OutputCap>,
@@ -188,7 +188,8 @@ pub fn splice(peeked: &Peeked, edits: &Edits<'_>) -> Spliced {
     if let Some(model) = edits.model {
         plan.set(Field::Model, model.quoted().clone());
     }
-    if edits.include_usage {
+    // Other dialects report usage unasked, and have no such option.
+    if edits.include_usage && matches!(peeked.dialect(), Dialect::OpenaiChat | Dialect::OpenaiCompletions) {
         plan.set_include_usage();
     }
     if let Some(cap) = edits.output_cap {

@@ -193,3 +193,13 @@ fn members_are_added_to_an_empty_body() {
         json!({"model": "m", "stream_options": {"include_usage": true}, "max_completion_tokens": 7})
     );
 }
+
+#[test]
+fn dialects_that_report_usage_unasked_are_left_alone() {
+    for dialect in [Dialect::OpenaiResponses, Dialect::AnthropicMessages, Dialect::OpenaiEmbeddings] {
+        let body = Bytes::from_static(br#"{"model":"m","stream":true}"#);
+        let peeked = peek(dialect, body.clone()).unwrap();
+        let edits = Edits { include_usage: true, ..Edits::default() };
+        assert_eq!(splice(&peeked, &edits).to_bytes(), body);
+    }
+}
