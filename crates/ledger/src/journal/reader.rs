@@ -84,7 +84,8 @@ impl JournalReader {
         self.sets.entry(core).or_insert_with(|| Set::new(core)).resume(position);
     }
 
-    /// The next entry of this core, `None` when all that was written has been read.
+    /// The next entry of this core, `None` when all that was written has been read. After an error the position is
+    /// unchanged; pause before asking again.
     pub fn next(&mut self, core: u16) -> Result<Option<Entry<'_>>, JournalError> {
         match self.sets.get_mut(&core) {
             Some(set) => set.next(self.storage.as_ref()),

@@ -85,6 +85,27 @@ fn a_tail_that_cannot_be_cut_is_left_behind() {
 }
 
 #[test]
+fn whole_records_of_a_failed_write_are_not_read_after_the_repair() {
+    let disk = SimulatedDisk::default();
+    run(async {
+        let (_journal, writer) = start(&disk, options());
+        // Records of one length, so that what is left of the failed write would line up behind what replaces it.
+        let refused = [100, 150].map(|number| writer.append(RecordClass::Intent, &record(number)));
+        for number in [200, 250, 300] {
+            writer.append_detached(&record(number)).unwrap();
+        }
+        disk.set_faults(Faults { writes_fail_after_bytes: Some(4 * 16 + 1), ..Faults::default() });
+        for append in refused {
+            assert!(append.await.is_err());
+        }
+        disk.set_faults(Faults::default());
+        until_recovered(&writer).await;
+        assert_eq!(read_back(&disk.after_kill()), records([200, 250, 300]));
+        assert_eq!(disk.used_bytes(), 80 + 3 * 16);
+    });
+}
+
+#[test]
 fn a_failed_rotation_recovers() {
     let disk = SimulatedDisk::default();
     run(async {

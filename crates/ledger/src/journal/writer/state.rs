@@ -14,7 +14,7 @@ use crate::journal::{Durability, JournalError, Position, RecordClass};
 
 /// Records in line beyond this are written at once instead of waiting for the flusher.
 const LINE_BYTES: usize = 1 << 20;
-/// A line buffer that grew beyond this is given back.
+/// Buffers that grew beyond this are given back.
 const KEPT_CAPACITY_BYTES: usize = 256 << 10;
 const NO_SLOT: u32 = u32::MAX;
 
@@ -189,6 +189,9 @@ impl State {
             let gone = usize::try_from(synced).unwrap_or(usize::MAX).min(self.retained.len());
             self.retained.drain(..gone);
             self.retained_start += gone as u64;
+            if self.retained.is_empty() {
+                self.retained.shrink_to(KEPT_CAPACITY_BYTES);
+            }
         }
         if self.retained.len() + bytes.len() > self.process.options.backlog_bytes {
             self.retained = VecDeque::new();
