@@ -37,6 +37,11 @@ fn read_stop_reason(reason: &str, has_tool_calls: bool) -> StopReason {
     }
 }
 
+/// An id for a call to which the server gave none; ids must not repeat within a conversation.
+fn missing_call_id(response_id: &str, position: usize) -> String {
+    format!("call_{response_id}_{position}")
+}
+
 fn stop_reason_text(reason: &StopReason) -> &str {
     match reason {
         StopReason::EndTurn | StopReason::StopSequence => "stop",

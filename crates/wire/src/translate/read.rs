@@ -166,9 +166,13 @@ impl<'a> Object<'a> {
 
     /// Reports every field that nobody took.
     pub(crate) fn report_rest(self, losses: &mut Losses) {
+        let note = match self.side {
+            Side::Request => "has no counterpart in the provider's dialect",
+            Side::Response => "has no counterpart in the client's dialect",
+        };
         for (key, raw) in &self.fields {
             if raw.get() != "null" {
-                losses.dropped(&self.path_of(key), "has no counterpart in the provider's dialect");
+                losses.dropped(&self.path_of(key), note);
             }
         }
     }

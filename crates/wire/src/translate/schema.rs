@@ -26,6 +26,10 @@ const IN_WORDS: [&str; 17] = [
     "then",
 ];
 
+/// Keywords that hold schemas by name, and in a list.
+const NAMED: [&str; 3] = ["properties", "$defs", "definitions"];
+const LISTED: [&str; 4] = ["anyOf", "allOf", "oneOf", "prefixItems"];
+
 /// The schema with refused keywords moved into descriptions and objects closed; whether anything changed.
 ///
 /// Recursion is bounded by the parser, which refuses documents deeper than 128 levels.
@@ -34,6 +38,28 @@ pub(crate) fn for_constrained_decoding(schema: &Json, field: &str) -> Result<(Js
         .map_err(|_| TranslateError::request(field, "the schema is nested more than 128 levels deep"))?;
     let changed = restrict(&mut value);
     Ok((Json::from(&value), changed))
+}
+
+/// Whether OpenAI takes the schema as strict: every object closed and all its properties required.
+pub(crate) fn allows_strict(schema: &Json) -> bool {
+    serde_json::from_str(schema.as_str()).is_ok_and(|value| is_strict(&value))
+}
+
+fn is_strict(schema: &Value) -> bool {
+    let Value::Object(fields) = schema else { return true };
+    if fields.get("type").is_some_and(|kind| kind == "object") || fields.contains_key("properties") {
+        let closed = fields.get("additionalProperties") == Some(&Value::Bool(false));
+        let required = fields.get("required").and_then(Value::as_array);
+        let mut names = fields.get("properties").and_then(Value::as_object).into_iter().flat_map(Map::keys);
+        let is_required =
+            |name: &String| required.is_some_and(|required| required.iter().any(|one| one == name));
+        if !closed || !names.all(is_required) {
+            return false;
+        }
+    }
+    let named = NAMED.iter().filter_map(|key| fields.get(*key)?.as_object()).flat_map(Map::values);
+    let listed = LISTED.iter().filter_map(|key| fields.get(*key)?.as_array()).flatten();
+    named.chain(listed).chain(fields.get("items")).all(is_strict)
 }
 
 fn restrict(schema: &mut Value) -> bool {
@@ -45,14 +71,14 @@ fn restrict(schema: &mut Value) -> bool {
         fields.insert("additionalProperties".to_owned(), Value::Bool(false));
         changed = true;
     }
-    for key in ["properties", "$defs", "definitions"] {
+    for key in NAMED {
         if let Some(Value::Object(named)) = fields.get_mut(key) {
             for inner in named.values_mut() {
                 changed |= restrict(inner);
             }
         }
     }
-    for key in ["anyOf", "allOf", "oneOf", "prefixItems"] {
+    for key in LISTED {
         if let Some(Value::Array(listed)) = fields.get_mut(key) {
             for inner in listed {
                 changed |= restrict(inner);
@@ -109,6 +135,17 @@ mod tests {
     fn order_is_kept_and_a_plain_schema_is_untouched() {
         let plain = r#"{"type":"object","properties":{"z":{"type":"string"},"a":{"type":"string"}},"required":["z"],"additionalProperties":false}"#;
         assert_eq!(constrained(plain), (plain.to_owned(), false));
+    }
+
+    #[test]
+    fn strict_needs_closed_objects_with_all_properties_required() {
+        let strict = |schema: &str| allows_strict(&Json::parse(schema).unwrap());
+        assert!(strict(
+            r#"{"type":"object","properties":{"a":{}},"required":["a"],"additionalProperties":false}"#
+        ));
+        assert!(!strict(r#"{"type":"object","properties":{"a":{}},"required":["a"]}"#));
+        assert!(!strict(r#"{"type":"object","properties":{"a":{}},"additionalProperties":false}"#));
+        assert!(!strict(r#"{"type":"array","items":{"type":"object"}}"#));
     }
 
     #[test]

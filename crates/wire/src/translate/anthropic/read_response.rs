@@ -2,7 +2,7 @@
 
 use super::read_request::read_blocks;
 use super::usage::Counters;
-use super::{UNSIGNED, read_stop_reason};
+use super::{UNSIGNED, api_error, read_stop_reason};
 use crate::canonical::{Losses, Response};
 use crate::translate::error::{Side, TranslateError};
 use crate::translate::read::Object;
@@ -12,6 +12,9 @@ pub(in crate::translate) fn read_response(
     losses: &mut Losses,
 ) -> Result<Response, TranslateError> {
     let mut fields = Object::parse(body, Side::Response)?;
+    if let Some(error) = fields.take("error") {
+        return Err(TranslateError::response(api_error::read_error_node(&error).message));
+    }
     let mut counters = Counters::default();
     if let Some(usage) = fields.object("usage")? {
         counters.merge(usage)?;

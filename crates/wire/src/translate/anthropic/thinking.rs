@@ -13,9 +13,9 @@ pub(super) struct Thinking {
 }
 
 impl Thinking {
-    /// Classic thinking, which forbids forced tools and most sampling.
-    pub(super) const fn has_budget(self) -> bool {
-        matches!(self.mode, Some(ReasoningMode::Budget(_)))
+    /// Thinking forbids forced tools and sampling parameters.
+    pub(super) const fn is_on(self) -> bool {
+        matches!(self.mode, Some(ReasoningMode::Budget(_) | ReasoningMode::Adaptive))
     }
 }
 
@@ -40,13 +40,15 @@ pub(super) fn plan(
         };
         return adaptive(wanted.effort.or(from_budget), wanted.mode, losses);
     }
+    // An effort says nothing about length, so at least half of the output limit stays for the answer.
+    let effort_budget = |effort: Effort| effort.budget_tokens().min(max_tokens / 2);
     let budget = match (wanted.mode, wanted.effort) {
-        (Some(ReasoningMode::Budget(tokens)), _) => tokens,
-        (_, Some(effort)) => effort.budget_tokens(),
-        (Some(ReasoningMode::Adaptive), None) => Effort::Medium.budget_tokens(),
+        (Some(ReasoningMode::Budget(tokens)), _) => tokens.min(max_tokens.saturating_sub(1)),
+        (_, Some(effort)) => effort_budget(effort),
+        (Some(ReasoningMode::Adaptive), None) => effort_budget(Effort::Medium),
         _ => return Thinking::default(),
     };
-    with_budget(request, budget, max_tokens, losses)
+    with_budget(request, budget, losses)
 }
 
 fn adaptive(effort: Option<Effort>, mode: Option<ReasoningMode>, losses: &mut Losses) -> Thinking {
@@ -63,8 +65,8 @@ fn adaptive(effort: Option<Effort>, mode: Option<ReasoningMode>, losses: &mut Lo
     Thinking { mode: Some(ReasoningMode::Adaptive), effort }
 }
 
-fn with_budget(request: &Request, budget: u64, max_tokens: u64, losses: &mut Losses) -> Thinking {
-    if max_tokens <= MINIMUM_BUDGET_TOKENS {
+fn with_budget(request: &Request, budget: u64, losses: &mut Losses) -> Thinking {
+    if budget < MINIMUM_BUDGET_TOKENS {
         losses.dropped("reasoning_effort", "the output limit leaves no room for thinking");
         return Thinking::default();
     }
@@ -75,7 +77,6 @@ fn with_budget(request: &Request, budget: u64, max_tokens: u64, losses: &mut Los
         );
         return Thinking::default();
     }
-    let budget = budget.clamp(MINIMUM_BUDGET_TOKENS, max_tokens - 1);
     if !matches!(request.reasoning.mode, Some(ReasoningMode::Budget(asked)) if asked == budget) {
         losses.changed("reasoning_effort", "became a token budget");
     }

@@ -2,7 +2,7 @@
 
 use super::write_request::write_cache_control;
 use super::{NAME_LIMIT, UNSIGNED};
-use crate::canonical::{Block, Content, Document, Image, MediaSource, ToolResult};
+use crate::canonical::{Block, Content, Document, Image, Json, MediaSource, ToolResult};
 use crate::translate::error::TranslateError;
 use crate::translate::names;
 use crate::translate::write::{ArrayWriter, ObjectWriter};
@@ -35,10 +35,8 @@ pub(super) fn write_block(list: &mut ArrayWriter<'_>, block: &Block) -> Result {
             Content::Image(image) => result = write_image(out, image),
             Content::Document(document) => result = write_document(out, document),
             Content::ToolCall(call) => {
-                out.text("type", "tool_use");
-                out.text("id", &names::fit(&call.id, NAME_LIMIT));
-                out.text("name", &names::fit(&call.name, NAME_LIMIT));
-                out.json("input", &call.input);
+                let (id, name) = (names::fit(&call.id, NAME_LIMIT), names::fit(&call.name, NAME_LIMIT));
+                write_tool_use(out, &id, &name, &call.input);
             }
             Content::ToolResult(tool_result) => result = write_tool_result(out, tool_result),
             Content::Reasoning(reasoning) => {
@@ -57,6 +55,13 @@ pub(super) fn write_block(list: &mut ArrayWriter<'_>, block: &Block) -> Result {
         }
     });
     result
+}
+
+pub(super) fn write_tool_use(out: &mut ObjectWriter<'_>, id: &str, name: &str, input: &Json) {
+    out.text("type", "tool_use");
+    out.text("id", id);
+    out.text("name", name);
+    out.json("input", input);
 }
 
 fn write_text(out: &mut ObjectWriter<'_>, text: &str) {

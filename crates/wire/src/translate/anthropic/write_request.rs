@@ -143,7 +143,7 @@ fn write_tools(
     });
     let mut choice = request.tool_choice.clone();
     let forced = matches!(choice, Some(ToolChoice::Required | ToolChoice::Tool(_)));
-    if forced && (!capabilities.forced_tool_choice || thinking.has_budget()) {
+    if forced && (!capabilities.forced_tool_choice || thinking.is_on()) {
         losses.changed("tool_choice", "the model cannot be forced to call a tool; it was left to choose");
         choice = Some(ToolChoice::Auto);
     }
@@ -191,7 +191,7 @@ fn write_sampling(
         [("temperature", &sampling.temperature), ("top_p", &sampling.top_p), ("top_k", &sampling.top_k)];
     for (field, value) in shared {
         let Some(value) = value else { continue };
-        if !capabilities.sampling_params || thinking.has_budget() {
+        if !capabilities.sampling_params || thinking.is_on() {
             losses.dropped(field, "the model takes no sampling parameters, or none while it thinks");
         } else if field == "temperature" && value.as_f64().is_some_and(|number| number > 1.0) {
             losses.changed(field, "is at most 1 at this provider");

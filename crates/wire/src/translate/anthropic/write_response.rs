@@ -1,6 +1,6 @@
 //! Canonical form to message.
 
-use super::write_content::write_block;
+use super::write_content::{write_block, write_tool_use};
 use super::{message_id, stop_reason_text, usage};
 use crate::canonical::{Content, Losses, Response, StopReason};
 use crate::translate::carry::Carry;
@@ -24,11 +24,15 @@ pub(in crate::translate) fn write_response(
         out.text("model", if response.model.is_empty() { &carry.model } else { &response.model });
         out.array("content", |list| {
             for block in &response.blocks {
-                let blank = matches!(&block.content, Content::Text(text) if text.is_empty());
-                if blank {
-                    continue;
-                }
-                let written = write_block(list, block);
+                let written = match &block.content {
+                    Content::Text(text) if text.is_empty() => Ok(()),
+                    // The client's own name and the upstream's own id, whatever characters they have.
+                    Content::ToolCall(call) => {
+                        list.object(|out| write_tool_use(out, &call.id, &call.name, &call.input));
+                        Ok(())
+                    }
+                    _ => write_block(list, block),
+                };
                 if result.is_ok() {
                     result = written;
                 }

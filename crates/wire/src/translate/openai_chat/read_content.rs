@@ -130,7 +130,7 @@ pub(super) fn read_assistant(message: &mut Object<'_>, losses: &mut Losses) -> R
         });
         blocks.push(Block::new(Content::ToolCall(ToolCall { input, ..call })));
     }
-    message.ignore(&["annotations", "name"]);
+    message.ignore(&["annotations"]);
     if let Some(cache) = read_cache_hint(message)?
         && let Some(last) = blocks.last_mut()
     {
@@ -159,6 +159,9 @@ pub(super) fn read_assistant_text(message: &mut Object<'_>, losses: &mut Losses)
 
 fn read_assistant_part(node: &Node<'_>, losses: &mut Losses) -> Result<Option<Block>> {
     let mut part = node.object()?;
+    if let Some(text) = read_thinking_part(&mut part)? {
+        return Ok(Some(Block::new(Content::Reasoning(ReasoningText { text, signature: None }))));
+    }
     Ok(match part.require("type")?.text()?.as_str() {
         "text" => Some(read_text_part(part, losses)?),
         "refusal" => Some(Block::new(Content::Refusal(part.require("refusal")?.text()?))),
@@ -167,6 +170,19 @@ fn read_assistant_part(node: &Node<'_>, losses: &mut Losses) -> Result<Option<Bl
             None
         }
     })
+}
+
+/// The text of `{"type":"thinking","thinking":[{"type":"text","text"}]}`, Mistral's form of reasoning.
+pub(super) fn read_thinking_part(part: &mut Object<'_>) -> Result<Option<String>> {
+    let Some(thinking) = part.take("thinking") else { return Ok(None) };
+    if thinking.is_text() {
+        return thinking.text().map(Some);
+    }
+    let mut text = String::new();
+    for node in thinking.array()? {
+        text.push_str(&node.object()?.text("text")?.unwrap_or_default());
+    }
+    Ok(Some(text))
 }
 
 /// Reasoning that an earlier answer carried: signed blocks in `thinking_blocks`, else plain text.

@@ -1,6 +1,6 @@
 //! Chat completion chunks to canonical events.
 
-use super::{api_error, read_stop_reason, usage};
+use super::{api_error, missing_call_id, read_content, read_stop_reason, usage};
 use crate::canonical::{BlockKind, StopReason, StreamEvent};
 use crate::translate::error::{Side, TranslateError};
 use crate::translate::read::{Node, Object};
@@ -13,8 +13,9 @@ type Events = Vec<StreamEvent>;
 #[derive(Debug, Default)]
 pub(in crate::translate) struct StreamReader {
     started: bool,
+    id: String,
     open: Open,
-    calls: u64,
+    calls: usize,
     refused: bool,
     stopped: bool,
     ended: bool,
@@ -55,9 +56,9 @@ impl StreamReader {
         }
         if !self.started {
             self.started = true;
-            let id = chunk.text("id")?.unwrap_or_default();
+            self.id = chunk.text("id")?.unwrap_or_default();
             let model = chunk.text("model")?.unwrap_or_default();
-            events.push(StreamEvent::Start { id, model });
+            events.push(StreamEvent::Start { id: self.id.clone(), model });
         }
         // Only one answer was asked for; empty choices carry usage or filter results.
         if let Some(node) = chunk.array("choices")?.first() {
@@ -91,8 +92,7 @@ impl StreamReader {
             let alias = delta.take("reasoning").filter(Node::is_text).map(|node| node.text()).transpose()?;
             let reasoning = delta.text("reasoning_content")?.or(alias);
             self.text(Open::Reasoning, reasoning, events)?;
-            let content = delta.text("content")?;
-            self.text(Open::Text, content, events)?;
+            self.content(delta.take("content"), events)?;
             let refusal = delta.text("refusal")?;
             self.text(Open::Refusal, refusal, events)?;
             for call in delta.array("tool_calls")? {
@@ -103,6 +103,23 @@ impl StreamReader {
             && !self.stopped
         {
             self.stop(&reason, events)?;
+        }
+        Ok(())
+    }
+
+    /// `content` is a string, or at some servers an array of text and thinking parts.
+    fn content(&mut self, content: Option<Node<'_>>, events: &mut Events) -> Result<(), TranslateError> {
+        let Some(content) = content else { return Ok(()) };
+        if content.is_text() {
+            return self.text(Open::Text, Some(content.text()?), events);
+        }
+        for node in content.array()? {
+            let mut part = node.object()?;
+            if let Some(thinking) = read_content::read_thinking_part(&mut part)? {
+                self.text(Open::Reasoning, Some(thinking), events)?;
+            }
+            let text = part.text("text")?;
+            self.text(Open::Text, text, events)?;
         }
         Ok(())
     }
@@ -193,7 +210,7 @@ impl StreamReader {
             if name.is_empty() {
                 return Ok(());
             }
-            let id = if id.is_empty() { format!("call_{}", self.calls) } else { std::mem::take(id) };
+            let id = if id.is_empty() { missing_call_id(&self.id, self.calls) } else { std::mem::take(id) };
             let input = std::mem::take(input);
             self.open = Open::Call { index: *index, id: id.clone() };
             self.calls += 1;

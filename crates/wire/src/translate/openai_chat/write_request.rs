@@ -2,11 +2,13 @@
 
 use super::TOOL_NAME_LIMIT;
 use super::write_messages::write_messages;
-use crate::canonical::{Effort, Losses, OutputFormat, ReasoningMode, Request, ServiceTier, Tool, ToolChoice};
+use crate::canonical::{
+    Effort, Json, Losses, OutputFormat, ReasoningMode, Request, ServiceTier, Tool, ToolChoice,
+};
 use crate::translate::carry::{Capabilities, RequestContext};
 use crate::translate::error::TranslateError;
-use crate::translate::names;
 use crate::translate::write::{self, ObjectWriter};
+use crate::translate::{names, schema};
 
 /// OpenAI takes at most this many stop sequences.
 const MAXIMUM_STOP_SEQUENCES: usize = 4;
@@ -28,7 +30,7 @@ pub(in crate::translate) fn write_request(
         let limit = if capabilities.max_completion_tokens { "max_completion_tokens" } else { "max_tokens" };
         out.optional(limit, request.max_output_tokens.as_ref());
         write_sampling(out, request, capabilities, losses);
-        write_output_format(out, request, capabilities);
+        write_output_format(out, request, capabilities, losses);
         write_reasoning(out, request, capabilities, losses);
         write_end_user(out, request, losses);
         write_service_tier(out, request, losses);
@@ -89,7 +91,8 @@ fn write_tool(out: &mut ObjectWriter<'_>, tool: &Tool, losses: &mut Losses) {
         if let Some(parameters) = &tool.parameters {
             function.json("parameters", parameters);
         }
-        function.optional("strict", tool.strict.as_ref());
+        let strict = accepted_strict(tool.strict, tool.parameters.as_ref(), "tools[*].strict", losses);
+        function.optional("strict", strict.as_ref());
     });
 }
 
@@ -128,7 +131,29 @@ fn write_sampling(
     }
 }
 
-fn write_output_format(out: &mut ObjectWriter<'_>, request: &Request, capabilities: &Capabilities) {
+/// OpenAI answers 400 to a strict schema with optional properties, which other dialects allow.
+fn accepted_strict(
+    strict: Option<bool>,
+    schema: Option<&Json>,
+    field: &str,
+    losses: &mut Losses,
+) -> Option<bool> {
+    if strict == Some(true) && !schema.is_some_and(schema::allows_strict) {
+        losses.changed(
+            field,
+            "the schema has optional properties or open objects and is not enforced strictly",
+        );
+        return None;
+    }
+    strict
+}
+
+fn write_output_format(
+    out: &mut ObjectWriter<'_>,
+    request: &Request,
+    capabilities: &Capabilities,
+    losses: &mut Losses,
+) {
     match &request.output_format {
         None => {}
         Some(OutputFormat::JsonObject) => {
@@ -142,6 +167,7 @@ fn write_output_format(out: &mut ObjectWriter<'_>, request: &Request, capabiliti
                 format.object("json_schema", |described| {
                     described.text("name", name.as_deref().unwrap_or("response"));
                     described.optional("description", description.as_deref());
+                    let strict = accepted_strict(*strict, Some(schema), "output_config.format", losses);
                     described.optional("strict", strict.as_ref());
                     described.json("schema", schema);
                 });
