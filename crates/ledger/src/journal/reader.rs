@@ -1,6 +1,7 @@
 //! Reads journals: what earlier epochs left, and the live streams of this process.
 
 mod set;
+mod window;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

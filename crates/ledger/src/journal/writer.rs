@@ -4,6 +4,7 @@
 //! are ready now: whatever those append shares one write. Without a running flusher each append is written at once.
 
 mod recovery;
+mod segments;
 mod state;
 mod waiters;
 

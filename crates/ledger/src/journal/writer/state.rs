@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
+use super::segments::begin_segment;
 use super::waiters::{Fate, Waiters};
-use crate::journal::format::{HEADER_BYTES, Header, MAX_PAYLOAD_BYTES, SegmentName, encode_frame};
+use crate::journal::format::{HEADER_BYTES, MAX_PAYLOAD_BYTES, SegmentName, encode_frame};
 use crate::journal::shared::{CoreShared, LiveSegment, Process};
 use crate::journal::storage::write_all_at;
 use crate::journal::{Durability, JournalError, Position, RecordClass};
@@ -15,7 +16,7 @@ use crate::journal::{Durability, JournalError, Position, RecordClass};
 /// Records in line beyond this are written at once instead of waiting for the flusher.
 const LINE_BYTES: usize = 1 << 20;
 /// Buffers that grew beyond this are given back.
-const KEPT_CAPACITY_BYTES: usize = 256 << 10;
+pub(super) const KEPT_CAPACITY_BYTES: usize = 256 << 10;
 const NO_SLOT: u32 = u32::MAX;
 
 /// One record in line.
@@ -183,37 +184,6 @@ impl State {
         Ok(())
     }
 
-    fn retain(&mut self, bytes: &[u8]) {
-        let synced = self.shared.synced.load(Ordering::Acquire).saturating_sub(self.retained_start);
-        if synced > 0 {
-            let gone = usize::try_from(synced).unwrap_or(usize::MAX).min(self.retained.len());
-            self.retained.drain(..gone);
-            self.retained_start += gone as u64;
-            if self.retained.is_empty() {
-                self.retained.shrink_to(KEPT_CAPACITY_BYTES);
-            }
-        }
-        if self.retained.len() + bytes.len() > self.process.options.backlog_bytes {
-            self.retained = VecDeque::new();
-            self.retained_start = self.end;
-        }
-        self.retained.extend(bytes);
-    }
-
-    /// Makes the next file; its frames begin at stream offset `start`.
-    pub(super) fn begin_next(&mut self, start: u64) -> io::Result<Arc<LiveSegment>> {
-        let name = SegmentName { sequence: self.next_sequence, ..self.segment.name };
-        // A name is never used twice, so that a half-made file cannot be in the way.
-        self.next_sequence += 1;
-        begin_segment(&self.process, name, start, self.end)
-    }
-
-    pub(super) fn adopt(&mut self, segment: Arc<LiveSegment>) {
-        self.shared.segments.lock().push(segment.clone());
-        self.shared.sequence.store(segment.name.sequence, Ordering::Release);
-        self.segment = segment;
-    }
-
     fn acknowledge(&mut self, length: u64) {
         let before = self.end - length;
         let epoch = self.process.epoch;
@@ -316,32 +286,4 @@ impl Drop for State {
             );
         }
     }
-}
-
-fn begin_segment(
-    process: &Process,
-    name: SegmentName,
-    start: u64,
-    stream_end: u64,
-) -> io::Result<Arc<LiveSegment>> {
-    let header = Header {
-        name,
-        instance_id: process.options.instance_id,
-        start,
-        stream_end,
-        created: process.clock.now(),
-    };
-    let file = process.storage.create(name)?;
-    if let Err(error) = write_all_at(file.as_ref(), &header.encode(), 0) {
-        let _ = process.storage.remove(name);
-        return Err(error);
-    }
-    Ok(Arc::new(LiveSegment {
-        name,
-        file,
-        start,
-        end: AtomicU64::new(start),
-        directory_synced: AtomicBool::new(false),
-        distrusted: AtomicBool::new(false),
-    }))
 }
