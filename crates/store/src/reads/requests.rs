@@ -60,7 +60,7 @@ impl Store {
         request: PageRequest,
     ) -> Result<Page<StoredRequest>, StoreError> {
         check_scope(proof, organization_id)?;
-        let query = list_query(organization_id, filter, request);
+        let query = list_query(organization_id, filter, request, self.database.is_postgres());
         let rows = self.database.rows(query.sql(), query.values()).await?;
         let items = rows.iter().map(stored_request).collect::<Result<Vec<_>, _>>()?;
         Ok(request.page(items, |item| Cursor {
@@ -70,9 +70,23 @@ impl Store {
     }
 }
 
-fn list_query(organization_id: OrganizationId, filter: &RequestFilter, request: PageRequest) -> Query<'_> {
-    let mut query = Query::new(select_requests!("WHERE records.organization_id = "));
+fn list_query(
+    organization_id: OrganizationId,
+    filter: &RequestFilter,
+    request: PageRequest,
+    is_postgres: bool,
+) -> Query<'_> {
+    let mut query = Query::new(select_requests!(""));
+    if !is_postgres {
+        // PostgreSQL keeps statistics; SQLite would guess that any range of time is short.
+        query.push(match filter {
+            RequestFilter { key_id: Some(_), .. } => "INDEXED BY request_records_by_key ",
+            RequestFilter { team_id: Some(_), .. } => "INDEXED BY request_records_by_team ",
+            _ => "INDEXED BY request_records_by_time ",
+        });
+    }
     query
+        .push("WHERE records.organization_id = ")
         .bind(organization_id)
         .filter("records.started_at >=", filter.from)
         .filter("records.started_at <", filter.to)

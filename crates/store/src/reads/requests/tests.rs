@@ -1,1 +1,50 @@
+use super::*;
+use crate::database::{Database, Value};
 
+fn filters() -> Vec<(&'static str, RequestFilter)> {
+    let time = Some(UnixMicros(1_800_000_000_000_000));
+    let all = RequestFilter::default;
+    let by_time = "request_records_by_time";
+    let team = Some(tollgate_core::TeamId::generate());
+    let key = Some(KeyId::generate());
+    vec![
+        (by_time, all()),
+        (by_time, RequestFilter { from: time, to: time, ..all() }),
+        (by_time, RequestFilter { project_id: Some(ProjectId::generate()), ..all() }),
+        (by_time, RequestFilter { model: Some("m".into()), status_class: Some(StatusClass::ServerError), ..all() }),
+        (by_time, RequestFilter { provider_id: Some(ProviderId::generate()), stream: Some(true), ..all() }),
+        (by_time, RequestFilter { outcome: Some(Outcome::Failed), min_cost: Some(NanoUsd::new(1)), ..all() }),
+        ("request_records_by_team", RequestFilter { team_id: team, ..all() }),
+        ("request_records_by_team", RequestFilter { team_id: team, from: time, model: Some("m".into()), ..all() }),
+        ("request_records_by_key", RequestFilter { key_id: key, ..all() }),
+        ("request_records_by_key", RequestFilter { key_id: key, to: time, outcome: Some(Outcome::Failed), ..all() }),
+    ]
+}
+
+async fn plan(database: &Database, query: &Query<'_>) -> Vec<String> {
+    let sql = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {}", query.sql().as_str()));
+    let values: &[Value<'_>] = query.values();
+    let rows = database.rows(sql, values).await.unwrap();
+    rows.iter().map(|row| row.get::<String>("detail").unwrap()).collect()
+}
+
+#[tokio::test]
+async fn no_list_of_requests_scans_or_sorts_the_table() {
+    let directory = tempfile::tempdir().unwrap();
+    let database = Database::open(directory.path().join("store.db").to_str().unwrap()).await.unwrap();
+    let organization_id = OrganizationId::generate();
+    let cursor = Cursor { at: 1_800_000_000_000_000, id: uuid::Uuid::now_v7() };
+    for after in [None, Some(cursor)] {
+        for (index, filter) in filters() {
+            let query = list_query(organization_id, &filter, PageRequest { after, limit: 100 }, false);
+            let plan = plan(&database, &query).await;
+            let found = plan.iter().any(|line| line.starts_with("SEARCH records") && line.contains(index));
+            assert!(found, "{index}: {plan:?}");
+            assert!(plan.iter().all(|line| !line.starts_with("SCAN")), "{plan:?}");
+            assert!(plan.iter().all(|line| !line.ends_with("TEMP B-TREE FOR ORDER BY")), "{plan:?}");
+            let bounded = after.is_some() || filter.to.is_some();
+            assert!(!bounded || plan.iter().any(|line| line.contains("started_at<")), "{plan:?}");
+        }
+    }
+    database.close().await;
+}

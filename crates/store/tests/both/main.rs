@@ -1,0 +1,13 @@
+//! One suite, run on each database: SQLite always, PostgreSQL where `TOLLGATE_TEST_POSTGRES_URL` names a server on
+//! which databases may be made.
+
+mod configuration;
+mod copying;
+mod harness;
+mod keys;
+mod objects;
+mod reading;
+mod records;
+mod schema;
+mod shipping;
+mod system;
