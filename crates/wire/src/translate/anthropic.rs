@@ -12,6 +12,7 @@ mod write_content;
 mod write_request;
 mod write_response;
 mod write_stream;
+mod write_tools;
 
 pub(super) use api_error::{read_error, write_error};
 pub(super) use read_request::read_request;

@@ -6,6 +6,7 @@ mod read_request;
 mod read_response;
 mod read_stream;
 mod usage;
+mod write_assistant;
 mod write_messages;
 mod write_request;
 mod write_response;

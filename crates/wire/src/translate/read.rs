@@ -89,6 +89,11 @@ impl<'a> Node<'a> {
             .collect())
     }
 
+    /// The items of an array where a string would do as well; the caller has looked for the string.
+    pub(crate) fn array_or_text(&self) -> Result<Vec<Node<'a>>> {
+        if self.first_byte() == b'[' { self.array() } else { Err(self.error("must be a string or an array")) }
+    }
+
     pub(crate) fn object(&self) -> Result<Object<'a>> {
         if self.first_byte() != b'{' {
             return Err(self.error("must be an object"));

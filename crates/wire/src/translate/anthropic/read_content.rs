@@ -21,7 +21,7 @@ pub(super) fn read_content(node: &Node<'_>, losses: &mut Losses) -> Result<Vec<B
     if node.is_text() {
         return Ok(vec![Block::text(node.text()?)]);
     }
-    read_blocks(&node.array()?, losses)
+    read_blocks(&node.array_or_text()?, losses)
 }
 
 pub(super) fn read_block(node: &Node<'_>, losses: &mut Losses) -> Result<Option<Block>> {

@@ -25,7 +25,7 @@ pub(super) fn read_text_blocks(message: &mut Object<'_>, losses: &mut Losses) ->
         return Ok(vec![Block::text(content.text()?)]);
     }
     let mut blocks = Vec::new();
-    for node in content.array()? {
+    for node in content.array_or_text()? {
         let mut part = node.object()?;
         if part.require("type")?.text()? != "text" {
             return Err(part.error("type", "must be text in this role"));
@@ -47,7 +47,7 @@ pub(super) fn read_user(message: &mut Object<'_>, losses: &mut Losses) -> Result
     if content.is_text() {
         return Ok(vec![Block::text(content.text()?)]);
     }
-    content.array()?.iter().map(|node| read_user_part(node, losses)).collect()
+    content.array_or_text()?.iter().map(|node| read_user_part(node, losses)).collect()
 }
 
 fn read_user_part(node: &Node<'_>, losses: &mut Losses) -> Result<Block> {
@@ -104,9 +104,11 @@ pub(super) fn read_tool_result(message: &mut Object<'_>, losses: &mut Losses) ->
     let content = match message.take("content") {
         None => Vec::new(),
         Some(node) if node.is_text() => vec![Block::text(node.text()?)],
-        Some(node) => {
-            node.array()?.iter().map(|part| read_user_part(part, losses)).collect::<Result<Vec<_>>>()?
-        }
+        Some(node) => node
+            .array_or_text()?
+            .iter()
+            .map(|part| read_user_part(part, losses))
+            .collect::<Result<Vec<_>>>()?,
     };
     message.ignore(&["name"]);
     Ok(Block { content: Content::ToolResult(ToolResult { call_id, content, is_error: false }), cache })
@@ -145,7 +147,7 @@ pub(super) fn read_assistant_text(message: &mut Object<'_>, losses: &mut Losses)
         None => {}
         Some(node) if node.is_text() => blocks.push(Block::text(node.text()?)),
         Some(node) => {
-            for part in node.array()? {
+            for part in node.array_or_text()? {
                 blocks.extend(read_assistant_part(&part, losses)?);
             }
         }

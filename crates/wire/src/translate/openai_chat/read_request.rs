@@ -165,7 +165,7 @@ fn read_stop(fields: &mut Object<'_>) -> Result<Vec<String>, TranslateError> {
     match fields.take("stop") {
         None => Ok(Vec::new()),
         Some(node) if node.is_text() => Ok(vec![node.text()?]),
-        Some(node) => node.array()?.iter().map(Node::text).collect(),
+        Some(node) => node.array_or_text()?.iter().map(Node::text).collect(),
     }
 }
 

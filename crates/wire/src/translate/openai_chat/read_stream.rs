@@ -113,7 +113,7 @@ impl StreamReader {
         if content.is_text() {
             return self.text(Open::Text, Some(content.text()?), events);
         }
-        for node in content.array()? {
+        for node in content.array_or_text()? {
             let mut part = node.object()?;
             if let Some(thinking) = read_content::read_thinking_part(&mut part)? {
                 self.text(Open::Reasoning, Some(thinking), events)?;

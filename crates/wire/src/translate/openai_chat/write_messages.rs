@@ -1,9 +1,8 @@
 //! Canonical turns to chat messages.
 
-use super::{CALL_ID_LIMIT, TOOL_NAME_LIMIT};
+use super::CALL_ID_LIMIT;
 use crate::canonical::{
-    Block, Content, Document, Image, Losses, MediaSource, Message, OutputFormat, Request, Role, ToolCall,
-    ToolResult,
+    Block, Content, Document, Image, Losses, MediaSource, Message, OutputFormat, Request, Role, ToolResult,
 };
 use crate::translate::carry::Capabilities;
 use crate::translate::error::TranslateError;
@@ -25,11 +24,21 @@ pub(super) fn write_messages(
         if !instructions.is_empty() {
             writer.text_message(messages, "system", &instructions);
         }
-        for message in &request.messages {
+        let mut waiting = Vec::new();
+        for (position, message) in request.messages.iter().enumerate() {
             match message.role {
-                Role::System => writer.text_message(messages, "system", &joined_text(&message.blocks)),
+                Role::System => {
+                    waiting.push(joined_text(&message.blocks));
+                    // Tool results must follow their calls at once; instructions between them come after.
+                    if results_follow(&request.messages, position) {
+                        continue;
+                    }
+                }
                 Role::User => writer.user(messages, message),
                 Role::Assistant => writer.assistant(messages, message),
+            }
+            for text in waiting.drain(..) {
+                writer.text_message(messages, "system", &text);
             }
         }
     });
@@ -42,9 +51,9 @@ pub(super) fn write_messages(
     writer.error.map_or(Ok(()), Err)
 }
 
-struct Messages<'r> {
-    capabilities: &'r Capabilities,
-    losses: &'r mut Losses,
+pub(super) struct Messages<'r> {
+    pub(super) capabilities: &'r Capabilities,
+    pub(super) losses: &'r mut Losses,
     /// The first thing that cannot be expressed at all.
     error: Option<TranslateError>,
 }
@@ -78,7 +87,7 @@ impl Messages<'_> {
         });
     }
 
-    fn note_cache(&mut self, block: &Block) {
+    pub(super) fn note_cache(&mut self, block: &Block) {
         if block.cache.is_some() {
             self.losses.dropped("cache_control", "the provider decides itself what it caches");
         }
@@ -197,94 +206,16 @@ impl Messages<'_> {
         let error = TranslateError::request(format!("messages[*].content[*].{field}"), problem);
         self.error.get_or_insert(error);
     }
-
-    fn assistant(&mut self, messages: &mut ArrayWriter<'_>, message: &Message) {
-        let turn = AssistantTurn::collect(message);
-        for block in &message.blocks {
-            self.note_cache(block);
-        }
-        if turn.interleaved {
-            self.losses.changed("messages[*].content", "text between tool calls was moved before them");
-        }
-        if turn.has_signed_reasoning {
-            self.losses.dropped("messages[*].content[*].thinking", "only its own provider can read it back");
-        }
-        let replay = self.capabilities.replay_reasoning && !turn.reasoning.is_empty();
-        if !replay && !turn.reasoning.is_empty() {
-            self.losses
-                .dropped("messages[*].content[*].thinking", "the model takes no reasoning of earlier turns");
-        }
-        messages.object(|out| {
-            out.text("role", "assistant");
-            if turn.text.is_empty() && (!turn.calls.is_empty() || !turn.refusal.is_empty()) {
-                out.null("content");
-            } else {
-                out.text("content", &turn.text);
-            }
-            if !turn.refusal.is_empty() {
-                out.text("refusal", &turn.refusal);
-            }
-            if replay {
-                out.text("reasoning_content", &turn.reasoning);
-            }
-            if !turn.calls.is_empty() {
-                out.array("tool_calls", |calls| {
-                    for call in &turn.calls {
-                        calls.object(|out| write_call(out, call));
-                    }
-                });
-            }
-        });
-    }
-}
-
-#[derive(Default)]
-struct AssistantTurn<'m> {
-    text: String,
-    refusal: String,
-    reasoning: String,
-    calls: Vec<&'m ToolCall>,
-    has_signed_reasoning: bool,
-    interleaved: bool,
-}
-
-impl<'m> AssistantTurn<'m> {
-    fn collect(message: &'m Message) -> Self {
-        let mut turn = Self::default();
-        for block in &message.blocks {
-            match &block.content {
-                Content::Text(text) => {
-                    if !turn.calls.is_empty() && !turn.text.is_empty() {
-                        turn.text.push_str("\n\n");
-                    }
-                    turn.interleaved |= !turn.calls.is_empty();
-                    turn.text.push_str(text);
-                }
-                Content::Refusal(text) => turn.refusal.push_str(text),
-                Content::Reasoning(reasoning) if reasoning.signature.is_none() => {
-                    turn.reasoning.push_str(&reasoning.text);
-                }
-                Content::Reasoning(_) | Content::RedactedReasoning { .. } => turn.has_signed_reasoning = true,
-                Content::ToolCall(call) => turn.calls.push(call),
-                Content::Image(_) | Content::Document(_) | Content::ToolResult(_) => {}
-            }
-        }
-        turn
-    }
-}
-
-fn write_call(out: &mut ObjectWriter<'_>, call: &ToolCall) {
-    out.text("id", &call_id(&call.id));
-    out.text("type", "function");
-    out.object("function", |function| {
-        function.text("name", &names::fit(&call.name, TOOL_NAME_LIMIT));
-        function.text("arguments", call.input.as_str());
-    });
 }
 
 /// Ids are opaque to OpenAI but for their length.
-fn call_id(id: &str) -> std::borrow::Cow<'_, str> {
+pub(super) fn call_id(id: &str) -> std::borrow::Cow<'_, str> {
     if id.len() <= CALL_ID_LIMIT { id.into() } else { names::fit(id, CALL_ID_LIMIT) }
+}
+
+fn results_follow(messages: &[Message], position: usize) -> bool {
+    let next = messages.iter().skip(position).find(|message| message.role != Role::System);
+    next.is_some_and(|next| next.blocks.iter().any(|block| matches!(block.content, Content::ToolResult(_))))
 }
 
 fn is_media(content: &Content) -> bool {
