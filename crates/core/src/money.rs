@@ -7,7 +7,18 @@ use serde::{Deserialize, Serialize};
 
 /// An amount in billionths of a US dollar. `i64` reaches ±9.2 billion dollars.
 #[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
 )]
 #[serde(transparent)]
 pub struct NanoUsd(i64);
@@ -62,14 +73,27 @@ impl fmt::Display for NanoUsd {
 
 /// A price: nano-USD for one million units. One dollar per million tokens is `1_000_000_000`.
 #[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
 )]
 #[serde(transparent)]
 pub struct NanoUsdPerMillion(u64);
 
 /// Why a decimal text is not a price.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a price: write dollars per million units as a decimal with at most 9 decimals, for example \"2.50\"")]
+#[error(
+    "`{0}` is not a price: write dollars per million units as a decimal with at most 9 decimals, for example \"2.50\""
+)]
 pub struct InvalidPrice(String);
 
 impl NanoUsdPerMillion {

@@ -22,7 +22,11 @@ impl SecretText {
     pub fn hint(&self) -> String {
         let text = self.expose();
         let length = text.chars().count();
-        if length < 16 { "…".into() } else { format!("…{}", text.chars().skip(length - 4).collect::<String>()) }
+        if length < 16 {
+            "…".into()
+        } else {
+            format!("…{}", text.chars().skip(length - 4).collect::<String>())
+        }
     }
 }
 

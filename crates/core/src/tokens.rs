@@ -21,6 +21,9 @@ pub struct TokenUsage {
 }
 
 impl TokenUsage {
+    pub const ZERO: Self =
+        Self { input: 0, cache_read: 0, cache_write: 0, cache_write_long: 0, output: 0, reasoning: 0 };
+
     /// All prompt tokens, cached or not.
     pub const fn total_input(&self) -> u64 {
         self.input

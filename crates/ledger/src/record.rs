@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 use tollgate_core::{
-    Dialect, DeploymentId, Fault, InstanceId, ModelId, NanoUsd, Operation, ProviderId, RequestId, TokenUsage,
+    DeploymentId, Dialect, Fault, InstanceId, ModelId, NanoUsd, Operation, ProviderId, RequestId, TokenUsage,
     UnixMicros,
 };
 use tollgate_state::Principal;
 
-/// An entry of the journal. The variant order is part of the format: add at the end.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// An entry of the journal. The variant order is part of the format, and the same as [`JournalEntry`]'s.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 pub enum JournalRecord {
     /// Written before an attempt's first upstream byte.
     Intent(Intent),
@@ -16,6 +16,14 @@ pub enum JournalRecord {
     Settled(Box<Settlement>),
     /// A provider handed out an id that later calls will name.
     ProviderObject(ProviderObjectRecord),
+}
+
+/// An entry to be written, borrowed from whoever holds it. Add variants at the end.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub enum JournalEntry<'a> {
+    Intent(&'a Intent),
+    Settled(&'a Settlement),
+    ProviderObject(&'a ProviderObjectRecord),
 }
 
 /// What is about to be tried, so that a crash leaves a trace of it.
@@ -250,14 +258,23 @@ pub enum RecordError {
 /// The first byte of every payload; raised when a record's shape changes.
 const FORMAT: u8 = 1;
 
-impl JournalRecord {
-    /// Appends the record's bytes to `buffer`.
+impl JournalEntry<'_> {
+    /// Appends the entry's bytes to `buffer`.
+    ///
+    /// # Errors
+    /// When a value cannot be encoded, which none of these types allows.
     pub fn encode_into(&self, buffer: &mut Vec<u8>) -> Result<(), RecordError> {
         buffer.push(FORMAT);
         postcard::to_io(self, buffer)?;
         Ok(())
     }
+}
 
+impl JournalRecord {
+    /// Reads an entry's bytes.
+    ///
+    /// # Errors
+    /// When the bytes were written by another version, or are not an entry.
     pub fn decode(payload: &[u8]) -> Result<Self, RecordError> {
         match payload.split_first() {
             Some((&FORMAT, rest)) => Ok(postcard::from_bytes(rest)?),

@@ -22,7 +22,10 @@ pub enum Classification {
 impl Classification {
     /// Whether another attempt may succeed.
     pub const fn may_retry(self) -> bool {
-        matches!(self, Self::RateLimited { .. } | Self::Unavailable { .. } | Self::CredentialRefused | Self::Nonsense)
+        matches!(
+            self,
+            Self::RateLimited { .. } | Self::Unavailable { .. } | Self::CredentialRefused | Self::Nonsense
+        )
     }
 }
 

@@ -171,6 +171,7 @@ impl Builder {
         let deployment = Arc::new(Deployment {
             id: object.id,
             slot: self.deployments.len(),
+            model_name: model.name.to_string().into(),
             provider: Arc::clone(provider),
             upstream_model: fixed_name.map(Into::into),
             weight: object.weight,

@@ -82,6 +82,8 @@ pub struct Deployment {
     pub id: DeploymentId,
     /// Position in [`Snapshot::deployments`]: what the data plane keeps per deployment is found by it.
     pub slot: usize,
+    /// The configured name or pattern of the model it serves.
+    pub model_name: Box<str>,
     pub provider: Arc<Provider>,
     /// The provider's name for the model; `None` passes on what the pattern's star matched.
     pub upstream_model: Option<Box<str>>,

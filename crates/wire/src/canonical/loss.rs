@@ -33,6 +33,13 @@ pub struct Loss {
     pub note: String,
 }
 
+/// One line for headers and records: `tools[*].strict: dropped`.
+impl std::fmt::Display for Loss {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{}: {}", self.field, self.effect.as_str())
+    }
+}
+
 /// The losses of one translation: each field and effect once, at most 64.
 #[derive(Debug, Default)]
 pub struct Losses(Vec<Loss>);

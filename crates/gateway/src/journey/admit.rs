@@ -1,0 +1,81 @@
+//! The last gate before money is spent: the journal must be able to record the call. Budgets reserve here.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tollgate_catalog::{PriceList, ServiceTier};
+use tollgate_core::RetryAdvice;
+use tollgate_wire::{ErrorKind, Field, input_bound_tokens};
+
+use super::recall::Missed;
+use super::shortlist::{Eligible, Shortlisted};
+use super::understand::Understood;
+use crate::core::Core;
+use crate::problem::{Problem, Refused};
+
+/// A call that may be dispatched. Only [`admit`] makes one.
+#[derive(Debug)]
+pub struct Admitted {
+    shortlisted: Shortlisted,
+    terms: Terms,
+}
+
+/// What holds for every attempt of an admitted call.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// The tier that the client asked for; `None` when Tollgate does not know its price.
+    pub tier: Option<ServiceTier>,
+    /// Upper bound of the prompt, from its bytes.
+    pub input_bound_tokens: u64,
+    /// The most that one choice may generate, where the client said so.
+    pub output_cap_tokens: Option<u64>,
+    pub choices: u64,
+}
+
+impl Admitted {
+    pub fn is_stream(&self) -> bool {
+        self.shortlisted.permitted.understood.is_stream()
+    }
+
+    pub(super) fn into_parts(self) -> (Shortlisted, Terms) {
+        (self.shortlisted, self.terms)
+    }
+}
+
+/// Admits a call, or says why it cannot be accounted for now.
+pub fn admit(core: &Rc<Core>, missed: Missed) -> Result<Admitted, Box<Refused>> {
+    let shortlisted = missed.shortlisted;
+    if core.journal.is_failed() {
+        return Err(Refused::known(shortlisted.permitted.understood.account, cannot_record()));
+    }
+    let understood = &shortlisted.permitted.understood;
+    core.gateway.retry_budget.earn();
+    let peeked = &understood.peeked;
+    let terms = Terms {
+        tier: service_tier(understood),
+        input_bound_tokens: input_bound_tokens(peeked),
+        output_cap_tokens: peeked.output_cap(),
+        choices: peeked.choices(),
+    };
+    Ok(Admitted { shortlisted, terms })
+}
+
+/// The prices that an attempt at this deployment is charged by.
+pub fn prices(eligible: &Eligible, upstream_model: &str) -> Arc<PriceList> {
+    Arc::clone(eligible.target.deployment.prices(upstream_model))
+}
+
+/// Why a billable call is refused while the journal cannot be written.
+pub fn cannot_record() -> Problem {
+    let message = "usage cannot be recorded at the moment, so no billable call is made; try again shortly";
+    Problem::gateway(ErrorKind::Unavailable, message)
+        .with_code("journal_unavailable")
+        .with_retry(RetryAdvice::AfterMs(1_000))
+}
+
+fn service_tier(understood: &Understood) -> Option<ServiceTier> {
+    match understood.peeked.text(Field::ServiceTier).as_deref() {
+        None | Some("auto" | "default" | "standard" | "standard_only") => Some(ServiceTier::Standard),
+        Some(other) => ServiceTier::from_provider(other),
+    }
+}

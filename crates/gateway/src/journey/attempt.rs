@@ -1,0 +1,164 @@
+//! Calls the deployments, one after the other, until one answers well or there is no more reason to try.
+//!
+//! Until the first byte of content nothing was promised to the client: a failure before it is followed by another
+//! attempt, invisibly. Each attempt has its own intent in the journal and its own usage record.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tollgate_core::RetryAdvice;
+use tollgate_ledger::record::{Candidate, Verdict};
+
+use super::admit::{Admitted, Terms, cannot_record, prices};
+use super::permit::Permitted;
+use super::shortlist::Eligible;
+use crate::account::{Account, AttemptPlan};
+use crate::core::Core;
+use crate::problem::{Problem, Refused};
+
+mod failure;
+mod first_content;
+mod outbound;
+mod send;
+mod whole_answer;
+
+pub use failure::ProviderAnswer;
+pub use outbound::Translation;
+pub use send::{Call, Served, StreamAnswer, WholeAnswer, upstream_request_id};
+
+use failure::Failure;
+
+/// A provider that answers slower than this before a retry is not waited for.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+const FIRST_BACKOFF_MS: u64 = 100;
+
+/// A call that a provider is answering.
+pub struct Attempted {
+    pub call: Call,
+    pub served: Served,
+    pub account: Account,
+    pub terms: Terms,
+}
+
+/// Tries the shortlisted deployments in order.
+/// `gone` is set when nobody waits for the answer any more.
+pub async fn attempt(
+    core: &Rc<Core>,
+    admitted: Admitted,
+    gone: Rc<Cell<bool>>,
+) -> Result<Attempted, Box<Refused>> {
+    let (shortlisted, terms) = admitted.into_parts();
+    let mut candidates = Candidates::new(shortlisted.eligible);
+    let Permitted { understood, name, model, .. } = shortlisted.permitted;
+    let (call, mut account) = Call::new(understood, name, model.name.clone(), gone);
+    let most = core.gateway.settings.max_attempts;
+    let mut made = 0;
+    loop {
+        let Some(eligible) = candidates.current() else {
+            let problem =
+                Problem::gateway(tollgate_wire::ErrorKind::Internal, "no deployment was left to try");
+            return Err(Refused::failed(account, problem));
+        };
+        made += 1;
+        let failure = match try_one(core, &call, &eligible, &terms, &mut account).await {
+            Ok(served) => {
+                candidates.note_not_needed(&mut account);
+                return Ok(Attempted { call, served, account, terms });
+            }
+            Err(failure) => failure,
+        };
+        let may_go_on = failure.may_retry && made < most && !call.client_gone();
+        let wait = candidates.advance(core, &failure, made);
+        match wait {
+            Some(wait) if may_go_on && core.gateway.retry_budget.spend(core.gateway.clock.now()) => {
+                if !wait.is_zero() {
+                    tokio::time::sleep(wait).await;
+                }
+            }
+            _ => {
+                candidates.note_no_retry_left(&mut account);
+                return failure.give_up(call, account, terms, made);
+            }
+        }
+    }
+}
+
+async fn try_one(
+    core: &Rc<Core>,
+    call: &Call,
+    eligible: &Eligible,
+    terms: &Terms,
+    account: &mut Account,
+) -> Result<Served, Failure> {
+    let outbound = outbound::prepare(call, eligible)?;
+    account.translated(eligible.dialect, outbound.losses());
+    let plan = AttemptPlan {
+        target: std::sync::Arc::clone(&eligible.target),
+        dialect: eligible.dialect,
+        prices: prices(eligible, &outbound.upstream_model),
+        upstream_model: outbound.upstream_model.clone(),
+        tier: terms.tier,
+        input_bound_tokens: terms.input_bound_tokens,
+    };
+    if let Some(intent) = account.begin_attempt(plan) {
+        match intent.await {
+            Ok(_) => {}
+            Err(_) => {
+                return Err(Failure::refused_here(account, cannot_record()));
+            }
+        }
+    }
+    send::send(core, call, eligible, outbound, terms, account).await
+}
+
+/// The deployments that are left, in order.
+struct Candidates {
+    eligible: Vec<Eligible>,
+    current: usize,
+}
+
+impl Candidates {
+    fn new(eligible: Vec<Eligible>) -> Self {
+        Self { eligible, current: 0 }
+    }
+
+    fn current(&self) -> Option<Eligible> {
+        self.eligible.get(self.current).cloned()
+    }
+
+    /// Goes on to the next deployment, or stays at the last one; says how long to wait first, or that it is no use.
+    fn advance(&mut self, core: &Core, failure: &Failure, made: u16) -> Option<Duration> {
+        if self.current + 1 < self.eligible.len() {
+            self.current += 1;
+            return Some(Duration::ZERO);
+        }
+        if !failure.same_again {
+            return None;
+        }
+        match failure.retry_after {
+            RetryAdvice::AfterMs(wait_ms) => {
+                Some(Duration::from_millis(wait_ms)).filter(|wait| *wait <= LONGEST_WAIT)
+            }
+            _ => {
+                // Full jitter: a random part of a window that doubles.
+                let window_ms = FIRST_BACKOFF_MS << made.min(5);
+                Some(Duration::from_millis(core.random_below(window_ms)))
+            }
+        }
+    }
+
+    fn note_not_needed(&self, account: &mut Account) {
+        self.note_rest(account, Verdict::NotNeeded);
+    }
+
+    fn note_no_retry_left(&self, account: &mut Account) {
+        self.note_rest(account, Verdict::NoRetryLeft);
+    }
+
+    fn note_rest(&self, account: &mut Account, verdict: Verdict) {
+        for eligible in self.eligible.iter().skip(self.current + 1) {
+            account.considered(Candidate { deployment_id: eligible.target.deployment.id, verdict });
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! What is sent to a provider: the client's bytes with named splices, or a translation of them.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, FORWARDED, HOST, VIA};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use tollgate_core::Dialect;
+use tollgate_upstream::OutboundBody;
+use tollgate_wire::translate::{self, Capabilities, Carry, RequestContext, TranslateError};
+use tollgate_wire::{Edits, ErrorKind, Field, ModelText, splice};
+
+use super::failure::Failure;
+use super::send::Call;
+use crate::answer::remove_hop_by_hop;
+use crate::journey::identify::CREDENTIAL_HEADERS;
+use crate::journey::shortlist::Eligible;
+use crate::problem::Problem;
+use crate::targets::Target;
+
+/// A request for one provider.
+pub(super) struct Outbound {
+    pub uri: Uri,
+    pub headers: HeaderMap,
+    pub body: OutboundBody,
+    pub upstream_model: Box<str>,
+    /// What the way back must know; `None` where no translation is needed.
+    pub translation: Option<Translation>,
+    /// We asked for the usage event, the client did not: it is taken out again.
+    pub remove_usage_event: bool,
+}
+
+/// A request that went through the canonical form.
+pub struct Translation {
+    pub carry: Carry,
+    losses: Vec<Box<str>>,
+}
+
+impl Outbound {
+    /// What the translation lost, one line each.
+    pub(super) fn losses(&self) -> impl Iterator<Item = Box<str>> {
+        self.translation.iter().flat_map(|translation| translation.losses.iter().cloned())
+    }
+
+    pub(super) fn method(&self) -> Method {
+        Method::POST
+    }
+}
+
+/// Where a model's maximum output is unknown and the dialect demands one.
+const DEFAULT_MAX_OUTPUT_TOKENS: u64 = 4_096;
+
+/// Puts the call into the form in which a target takes it.
+pub(super) fn prepare(call: &Call, eligible: &Eligible) -> Result<Outbound, Failure> {
+    let target = &eligible.target;
+    let Some((dialect, path)) = target.route(call.operation, call.dialect) else {
+        return Err(Failure::unsupported(call));
+    };
+    let deployment = &target.deployment;
+    let upstream_model: Box<str> = deployment.upstream_model(&call.model_pattern, &call.model).into();
+    let headers = headers(&call.headers, target);
+    let uri = with_query(path, call.query.as_deref().filter(|_| dialect == call.dialect));
+    if dialect != call.dialect {
+        return translated(call, target, dialect, upstream_model, headers, Uri::from(path.clone()));
+    }
+    let wants_stream_usage = call.stream
+        && target.kind.stream_usage_option
+        && matches!(dialect, Dialect::OpenaiChat | Dialect::OpenaiCompletions);
+    let edits = Edits {
+        model: None,
+        include_usage: wants_stream_usage && !call.peeked.wants_usage(),
+        output_cap: None,
+    };
+    let renamed = renamed(call, target, &upstream_model);
+    let body = match (&renamed, edits.include_usage) {
+        (None, false) => OutboundBody::from(call.peeked.body().clone()),
+        _ => spliced(call, &Edits { model: renamed.as_deref(), ..edits }),
+    };
+    let remove_usage_event = wants_stream_usage && !call.peeked.wants_usage();
+    Ok(Outbound { uri, headers, body, upstream_model, translation: None, remove_usage_event })
+}
+
+fn spliced(call: &Call, edits: &Edits<'_>) -> OutboundBody {
+    let spliced = splice(&call.peeked, edits);
+    OutboundBody::from_chunks(spliced.parts())
+}
+
+/// The upstream's model name, where it is not the one that the body has.
+fn renamed<'a>(call: &Call, target: &'a Target, upstream_model: &str) -> Option<Cow<'a, ModelText>> {
+    if *upstream_model == *call.model && call.peeked.has(Field::Model) {
+        return None;
+    }
+    Some(match &target.model_text {
+        Some(text) => Cow::Borrowed(text),
+        None => Cow::Owned(ModelText::new(upstream_model)),
+    })
+}
+
+fn translated(
+    call: &Call,
+    target: &Target,
+    dialect: Dialect,
+    upstream_model: Box<str>,
+    mut headers: HeaderMap,
+    uri: Uri,
+) -> Result<Outbound, Failure> {
+    let facts = target.deployment.facts(&upstream_model);
+    let known = facts.map(|facts| facts.capabilities).unwrap_or_default();
+    let default = Capabilities::default();
+    let context = RequestContext {
+        upstream_model: &upstream_model,
+        default_max_output_tokens: facts
+            .and_then(|facts| facts.limits.max_output_tokens)
+            .unwrap_or(DEFAULT_MAX_OUTPUT_TOKENS),
+        capabilities: Capabilities {
+            sampling_params: known.sampling_params.unwrap_or(default.sampling_params),
+            adaptive_thinking: known.adaptive_thinking.unwrap_or(default.adaptive_thinking),
+            thinking_always_on: known.thinking_always_on.unwrap_or(default.thinking_always_on),
+            forced_tool_choice: known.forced_tool_choice.unwrap_or(default.forced_tool_choice),
+            assistant_prefill: known.assistant_prefill.unwrap_or(default.assistant_prefill),
+            mid_conversation_system: known.mid_conversation_system.unwrap_or(default.mid_conversation_system),
+            native_structured_output: known
+                .native_structured_output
+                .unwrap_or(default.native_structured_output),
+            max_completion_tokens: &*target.kind.kind == "openai",
+            ..default
+        },
+    };
+    let body = translate::translate_request(call.dialect, dialect, call.peeked.body(), &context)
+        .map_err(|error| Failure::from_problem(request_problem(error)))?;
+    // Headers that unlock or version fields of the client's dialect mean nothing in another.
+    for name in ["anthropic-beta", "anthropic-version", "openai-beta"] {
+        headers.remove(name);
+    }
+    apply_defaults(&mut headers, target);
+    let losses = body.losses.iter().map(|loss| loss.to_string().into()).collect();
+    let translation = Some(Translation { carry: body.carry, losses });
+    let body = OutboundBody::from(Bytes::from(body.body));
+    Ok(Outbound { uri, headers, body, upstream_model, translation, remove_usage_event: false })
+}
+
+fn request_problem(error: TranslateError) -> Problem {
+    Problem::client(ErrorKind::InvalidRequest, error.to_string()).with_code("untranslatable_request")
+}
+
+/// The client's query goes along where the client's dialect does; keys in it were never read, so none may leave.
+fn with_query(path: &http::uri::PathAndQuery, query: Option<&str>) -> Uri {
+    let Some(query) = query else { return Uri::from(path.clone()) };
+    let kept: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with("key=")).collect();
+    let joined = format!("{path}?{}", kept.join("&"));
+    joined.parse().unwrap_or_else(|_| Uri::from(path.clone()))
+}
+
+/// Headers of the client that a provider must not see: its credentials, its connection, its network.
+const WITHHELD: [HeaderName; 11] = [
+    HOST,
+    CONTENT_LENGTH,
+    COOKIE,
+    EXPECT,
+    FORWARDED,
+    VIA,
+    ACCEPT_ENCODING,
+    HeaderName::from_static("proxy-authorization"),
+    HeaderName::from_static("openai-organization"),
+    HeaderName::from_static("openai-project"),
+    HeaderName::from_static("x-real-ip"),
+];
+
+fn headers(client: &HeaderMap, target: &Target) -> HeaderMap {
+    let mut headers = client.clone();
+    remove_hop_by_hop(&mut headers);
+    for name in WITHHELD.iter().chain(&CREDENTIAL_HEADERS) {
+        headers.remove(name);
+    }
+    let ours = |name: &&HeaderName| {
+        name.as_str().starts_with("x-tollgate-") || name.as_str().starts_with("x-forwarded-")
+    };
+    let private: Vec<HeaderName> = headers.keys().filter(ours).cloned().collect();
+    for name in private {
+        headers.remove(name);
+    }
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    if !headers.contains_key(CONTENT_TYPE) {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    }
+    apply_defaults(&mut headers, target);
+    if let Some((name, value)) = &target.credential {
+        headers.insert(name, value.clone());
+    }
+    headers
+}
+
+fn apply_defaults(headers: &mut HeaderMap, target: &Target) {
+    for (name, value) in &target.default_headers {
+        if !headers.contains_key(name) {
+            headers.insert(name, value.clone());
+        }
+    }
+}

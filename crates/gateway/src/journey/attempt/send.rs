@@ -1,0 +1,172 @@
+//! One exchange with one provider, up to the point where its answer is known to be one.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, response};
+use tollgate_core::{Dialect, ModelPattern, Operation, RequestId};
+use tollgate_providers::{Classification, classify};
+use tollgate_state::Principal;
+use tollgate_upstream::InboundBody;
+use tollgate_wire::{Peeked, StreamObserver};
+
+use super::failure::{Failure, ProviderAnswer};
+use super::outbound::{Outbound, Translation};
+use super::{first_content, whole_answer};
+use crate::account::{Account, AttemptEnd, Measured};
+use crate::core::{Core, HeldBytes};
+use crate::journey::admit::Terms;
+use crate::journey::shortlist::Eligible;
+use crate::journey::understand::Understood;
+
+/// What the attempts of one call share.
+#[derive(Debug)]
+pub struct Call {
+    pub dialect: Dialect,
+    pub operation: Operation,
+    pub stream: bool,
+    pub request_id: RequestId,
+    pub headers: HeaderMap,
+    pub query: Option<Box<str>>,
+    pub peeked: Peeked,
+    /// The public name as asked for.
+    pub model: Box<str>,
+    /// The configured name or pattern that it resolved to.
+    pub model_pattern: ModelPattern,
+    pub principal: Principal,
+    gone: Rc<Cell<bool>>,
+    held: HeldBytes,
+}
+
+impl Call {
+    pub(super) fn new(
+        understood: Understood,
+        model: Box<str>,
+        model_pattern: ModelPattern,
+        gone: Rc<Cell<bool>>,
+    ) -> (Self, Account) {
+        let stream = understood.is_stream();
+        let call = Self {
+            dialect: understood.route.dialect,
+            operation: understood.operation,
+            stream,
+            request_id: understood.request_id,
+            headers: understood.headers,
+            query: understood.query,
+            peeked: understood.peeked,
+            model,
+            model_pattern,
+            principal: understood.credential.principal,
+            gone,
+            held: understood.held,
+        };
+        (call, understood.account)
+    }
+
+    /// Whether nobody waits for the answer any more.
+    pub fn client_gone(&self) -> bool {
+        self.gone.get()
+    }
+
+    /// Bytes of memory that the call's body takes.
+    pub const fn body_bytes(&self) -> usize {
+        self.held.bytes()
+    }
+}
+
+/// What a provider gave.
+pub enum Served {
+    /// An answer that is whole, in the client's dialect, and already measured.
+    Whole(WholeAnswer),
+    /// A stream whose first content has come.
+    Stream(Box<StreamAnswer>),
+    /// The provider's own refusal, to be passed on.
+    Refusal(ProviderAnswer),
+}
+
+pub struct WholeAnswer {
+    pub head: response::Parts,
+    pub body: Bytes,
+    pub finish_reason: Option<Box<str>>,
+    /// The id under which the provider keeps it, if it does.
+    pub object_id: Option<Box<str>>,
+    pub losses: Vec<Box<str>>,
+}
+
+pub struct StreamAnswer {
+    pub head: response::Parts,
+    pub upstream: InboundBody,
+    pub upstream_dialect: Dialect,
+    pub observer: StreamObserver,
+    /// What came until the first content: to be relayed, or with a translation to be translated.
+    pub held: Vec<Bytes>,
+    pub translation: Option<Translation>,
+}
+
+/// Sends the request and waits for an answer that can be served.
+pub(super) async fn send(
+    core: &Rc<Core>,
+    call: &Call,
+    eligible: &Eligible,
+    outbound: Outbound,
+    terms: &Terms,
+    account: &mut Account,
+) -> Result<Served, Failure> {
+    let target = &eligible.target;
+    let mut request = Request::new(());
+    *request.method_mut() = outbound.method();
+    *request.uri_mut() = outbound.uri;
+    *request.headers_mut() = outbound.headers;
+    let (head, ()) = request.into_parts();
+    account.dispatched();
+    let sent = core.client.send(&target.origin, head, outbound.body, &target.timeouts).await;
+    let response = match sent {
+        Ok(response) => response,
+        Err(error) => return Err(Failure::unanswered(core, call, target, &error, account).await),
+    };
+    let first_byte = Duration::from_micros(account.attempt_elapsed_us());
+    let (head, body) = response.into_parts();
+    match classify(head.status, &head.headers) {
+        Classification::Success if call.stream => {
+            let answer = first_content::FirstContent {
+                head,
+                body,
+                translation: outbound.translation,
+                remove_usage_event: outbound.remove_usage_event,
+            };
+            let stream = answer.wait(core, call, eligible, account).await?;
+            target.health.succeeded(first_byte);
+            Ok(Served::Stream(Box::new(stream)))
+        }
+        Classification::Success => {
+            let reading = whole_answer::Reading { head, body, translation: outbound.translation };
+            let whole = reading.read(core, call, eligible, terms, account).await?;
+            target.health.succeeded(first_byte);
+            Ok(Served::Whole(whole))
+        }
+        classification => {
+            Err(Failure::answered(core, call, eligible, classification, head, body, account).await)
+        }
+    }
+}
+
+/// Ends an attempt that served nothing and, as far as can be known, consumed nothing.
+pub(super) fn end_unserved(account: &mut Account, status: u16, kind: &str, measured: Measured) {
+    account.end_attempt(AttemptEnd {
+        status,
+        outcome: tollgate_ledger::record::Outcome::Failed,
+        error_kind: Some(kind.into()),
+        served: false,
+        measured,
+        upstream_request_id: None,
+    });
+}
+
+/// The provider's own id of an exchange, under any of the names in use.
+pub fn upstream_request_id(headers: &HeaderMap) -> Option<Box<str>> {
+    let names = ["x-request-id", "request-id", "apim-request-id", "x-amzn-requestid"];
+    let value = names.iter().find_map(|name| headers.get(*name))?;
+    value.to_str().ok().map(|text| text.chars().take(128).collect())
+}

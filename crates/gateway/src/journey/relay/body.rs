@@ -1,0 +1,106 @@
+//! The body of a relayed stream: passes chunks on, and holds the last ones until the account is in the journal.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use tollgate_ledger::journal::Append;
+
+use super::flow::{Ending, Flow};
+use crate::account;
+use crate::answer::Cut;
+
+/// A stream on its way to the client.
+pub struct RelayBody {
+    state: State,
+    /// Chunks that may leave, or once the end is known must wait for the settlement.
+    chunks: VecDeque<Bytes>,
+}
+
+enum State {
+    Relaying(Box<Flow>),
+    Settling(Settling),
+    Settled,
+}
+
+/// The settlement on its way into the journal.
+pub enum Settling {
+    /// Everything is known: one append.
+    Writing(Option<Append>),
+    /// Something must be counted first.
+    Counting(Pin<Box<dyn Future<Output = ()>>>),
+}
+
+impl Future for Settling {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        match self.get_mut() {
+            Self::Writing(None) => Poll::Ready(()),
+            Self::Writing(Some(append)) => {
+                account::report(ready!(Pin::new(append).poll(context)).map(drop));
+                Poll::Ready(())
+            }
+            Self::Counting(counting) => counting.as_mut().poll(context),
+        }
+    }
+}
+
+impl RelayBody {
+    pub fn new(mut flow: Flow) -> Self {
+        let mut chunks = VecDeque::new();
+        flow.begin(&mut chunks);
+        let mut body = Self { state: State::Relaying(Box::new(flow)), chunks };
+        body.settle_at_the_end();
+        body
+    }
+
+    /// Nothing more will come.
+    pub fn is_done(&self) -> bool {
+        matches!(self.state, State::Settled) && self.chunks.is_empty()
+    }
+
+    /// The next chunk, or the end.
+    pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Cut>>> {
+        loop {
+            match &mut self.state {
+                State::Relaying(flow) => {
+                    if let Some(chunk) = self.chunks.pop_front() {
+                        return Poll::Ready(Some(Ok(chunk)));
+                    }
+                    ready!(flow.poll_upstream(context, &mut self.chunks));
+                    self.settle_at_the_end();
+                }
+                State::Settling(settling) => {
+                    ready!(Pin::new(settling).poll(context));
+                    self.state = State::Settled;
+                }
+                State::Settled => return Poll::Ready(self.chunks.pop_front().map(Ok)),
+            }
+        }
+    }
+
+    fn settle_at_the_end(&mut self) {
+        let State::Relaying(flow) = &mut self.state else { return };
+        if let Some(ending) = flow.ending() {
+            let State::Relaying(flow) = std::mem::replace(&mut self.state, State::Settled) else { return };
+            self.state = State::Settling(flow.close(ending));
+        }
+    }
+}
+
+impl Drop for RelayBody {
+    fn drop(&mut self) {
+        match std::mem::replace(&mut self.state, State::Settled) {
+            State::Relaying(flow) => match flow.close(Ending::ClientGone) {
+                // The record is in line; nobody needs to know when it is written.
+                Settling::Writing(_) => {}
+                Settling::Counting(counting) => drop(tokio::task::spawn_local(counting)),
+            },
+            State::Settling(Settling::Counting(counting)) => drop(tokio::task::spawn_local(counting)),
+            State::Settling(Settling::Writing(_)) | State::Settled => {}
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What all cores share: the published configuration, and what outlives every publish.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+use tollgate_access::token::PepperRing;
+use tollgate_core::{Clock, InstanceId};
+use tollgate_state::Snapshot;
+use tollgate_state::ports::Lookups;
+use tollgate_telemetry::Metrics;
+
+use crate::core::BodyMemory;
+use crate::fallback::Fallback;
+use crate::health::HealthRegistry;
+use crate::recent_objects::RecentObjects;
+use crate::retry_budget::RetryBudget;
+use crate::settings::Settings;
+use crate::targets::{InvalidTarget, Target, resolve_all};
+
+/// A snapshot with its deployments resolved. A request keeps the one it began with.
+#[derive(Debug)]
+pub struct Published {
+    pub snapshot: Arc<Snapshot>,
+    pub targets: Arc<[Arc<Target>]>,
+}
+
+/// The process-wide half of the data plane; each core has a [`crate::core::Core`] beside it.
+pub struct Gateway {
+    published: ArcSwap<Published>,
+    /// Whether a configuration was ever published.
+    configured: AtomicBool,
+    draining: AtomicBool,
+    pub peppers: ArcSwap<PepperRing>,
+    pub lookups: Arc<dyn Lookups>,
+    /// Serves every path that is not the data plane's; absent where the control plane listens elsewhere.
+    pub fallback: Option<Arc<dyn Fallback>>,
+    pub health: HealthRegistry,
+    pub body_memory: Arc<BodyMemory>,
+    pub recent_objects: RecentObjects,
+    pub retry_budget: RetryBudget,
+    pub metrics: Arc<Metrics>,
+    pub clock: Arc<dyn Clock>,
+    pub settings: Settings,
+    pub instance_id: InstanceId,
+}
+
+/// What a gateway is made of.
+pub struct GatewayParts {
+    pub peppers: PepperRing,
+    pub lookups: Arc<dyn Lookups>,
+    pub fallback: Option<Arc<dyn Fallback>>,
+    pub metrics: Arc<Metrics>,
+    pub clock: Arc<dyn Clock>,
+    pub settings: Settings,
+    pub instance_id: InstanceId,
+}
+
+impl Gateway {
+    /// A gateway that knows nobody until a snapshot is published.
+    pub fn new(parts: GatewayParts) -> Arc<Self> {
+        let empty = Published { snapshot: Arc::default(), targets: Arc::new([]) };
+        Arc::new(Self {
+            published: ArcSwap::from_pointee(empty),
+            configured: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+            peppers: ArcSwap::from_pointee(parts.peppers),
+            lookups: parts.lookups,
+            fallback: parts.fallback,
+            health: HealthRegistry::default(),
+            body_memory: Arc::default(),
+            recent_objects: RecentObjects::default(),
+            retry_budget: RetryBudget::default(),
+            metrics: parts.metrics,
+            clock: parts.clock,
+            settings: parts.settings,
+            instance_id: parts.instance_id,
+        })
+    }
+
+    /// Makes a snapshot the current one, for requests that begin from now on.
+    ///
+    /// # Errors
+    /// Every deployment that cannot be called as configured; then the snapshot before stays current.
+    pub fn publish(&self, snapshot: Arc<Snapshot>) -> Result<(), Vec<InvalidTarget>> {
+        let before = self.published.load();
+        let same_deployments = Arc::ptr_eq(&before.snapshot.deployments, &snapshot.deployments);
+        let targets = if same_deployments && self.configured.load(Ordering::Relaxed) {
+            Arc::clone(&before.targets)
+        } else {
+            let targets = resolve_all(&snapshot, &self.health, &self.metrics)?;
+            self.health.keep_only(targets.iter().map(|target| target.deployment.id));
+            targets
+        };
+        self.published.store(Arc::new(Published { snapshot, targets }));
+        self.configured.store(true, Ordering::Release);
+        Ok(())
+    }
+
+    /// Checks what [`Self::publish`] would, without publishing.
+    ///
+    /// # Errors
+    /// As [`Self::publish`].
+    pub fn check(snapshot: &Snapshot) -> Result<(), Vec<InvalidTarget>> {
+        resolve_all(snapshot, &HealthRegistry::default(), &Metrics::default()).map(drop)
+    }
+
+    /// The current configuration.
+    pub fn published(&self) -> arc_swap::Guard<Arc<Published>> {
+        self.published.load()
+    }
+
+    /// From now on the process is not ready, and answers ask clients to close their connections.
+    pub fn start_draining(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    pub fn is_configured(&self) -> bool {
+        self.configured.load(Ordering::Acquire)
+    }
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Gateway").field("instance_id", &self.instance_id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,142 @@
+//! Why a call is refused or fails, told in the caller's dialect.
+
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use tollgate_core::{Dialect, Fault, RequestId, RetryAdvice};
+use tollgate_ledger::record::Outcome;
+use tollgate_wire::{ErrorBody, ErrorKind, error_body};
+
+use crate::account::Account;
+use crate::answer::{AnswerBody, REQUEST_ID};
+
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// What went wrong, before it is put into a dialect.
+#[derive(Debug)]
+pub struct Problem {
+    pub kind: ErrorKind,
+    pub fault: Fault,
+    /// More exact than the kind, where clients know the word.
+    pub code: Option<&'static str>,
+    /// What was wrong and what to change.
+    pub message: String,
+    pub param: Option<&'static str>,
+    pub retry: RetryAdvice,
+}
+
+impl Problem {
+    /// The caller must change something.
+    pub fn client(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            fault: Fault::Client,
+            code: None,
+            message: message.into(),
+            param: None,
+            retry: RetryAdvice::Never,
+        }
+    }
+
+    /// Tollgate, or something it depends on, cannot do it now.
+    pub fn gateway(kind: ErrorKind, message: impl Into<String>) -> Self {
+        let retry = RetryAdvice::Possible;
+        Self { kind, fault: Fault::Gateway, code: None, message: message.into(), param: None, retry }
+    }
+
+    /// The provider failed.
+    pub fn provider(kind: ErrorKind, message: impl Into<String>) -> Self {
+        let retry = RetryAdvice::Possible;
+        Self { kind, fault: Fault::Provider, code: None, message: message.into(), param: None, retry }
+    }
+
+    #[must_use]
+    pub const fn with_code(mut self, code: &'static str) -> Self {
+        self.code = Some(code);
+        self
+    }
+
+    #[must_use]
+    pub const fn with_param(mut self, param: Option<&'static str>) -> Self {
+        self.param = param;
+        self
+    }
+
+    #[must_use]
+    pub const fn with_retry(mut self, retry: RetryAdvice) -> Self {
+        self.retry = retry;
+        self
+    }
+
+    /// The name under which it is counted and recorded.
+    pub const fn name(&self) -> &'static str {
+        match self.code {
+            Some(code) => code,
+            None => self.kind.as_str(),
+        }
+    }
+
+    /// The answer that tells the caller.
+    pub fn response(&self, dialect: Dialect, request_id: RequestId) -> Response<AnswerBody> {
+        let id = request_id.to_string();
+        let body = ErrorBody {
+            kind: self.kind,
+            message: &self.message,
+            param: self.param,
+            code: self.code,
+            request_id: Some(&id),
+        };
+        let mut response = Response::new(AnswerBody::full(error_body(dialect, &body)));
+        *response.status_mut() =
+            StatusCode::from_u16(self.kind.status(dialect)).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Ok(value) = HeaderValue::try_from(id) {
+            headers.insert(REQUEST_ID, value);
+        }
+        match self.retry {
+            RetryAdvice::Never => {
+                headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+            }
+            RetryAdvice::Possible => {}
+            RetryAdvice::AfterMs(wait_ms) => {
+                headers.insert(RETRY_AFTER, HeaderValue::from(wait_ms.div_ceil(1_000)));
+            }
+        }
+        response
+    }
+}
+
+/// A stage's refusal, with the account to close if the caller was known by then.
+#[derive(Debug)]
+pub struct Refused {
+    pub problem: Problem,
+    pub account: Option<Account>,
+    pub outcome: Outcome,
+}
+
+impl Refused {
+    /// Nobody to charge or to record.
+    pub fn anonymous(problem: Problem) -> Box<Self> {
+        Box::new(Self { problem, account: None, outcome: Outcome::Refused })
+    }
+
+    /// A known caller is refused before any upstream byte.
+    pub fn known(account: Account, problem: Problem) -> Box<Self> {
+        Box::new(Self { problem, account: Some(account), outcome: Outcome::Refused })
+    }
+
+    /// Attempts were made and none served.
+    pub fn failed(account: Account, problem: Problem) -> Box<Self> {
+        Box::new(Self { problem, account: Some(account), outcome: Outcome::Failed })
+    }
+
+    /// Closes the account and answers the caller.
+    pub async fn into_response(self, dialect: Dialect, request_id: RequestId) -> Response<AnswerBody> {
+        let response = self.problem.response(dialect, request_id);
+        if let Some(mut account) = self.account {
+            account.fail(&self.problem, self.outcome, response.status().as_u16());
+            account.settle().await;
+        }
+        response
+    }
+}

@@ -1,0 +1,98 @@
+//! From a request to the plane and page that answers it.
+
+use std::convert::Infallible;
+use std::rc::Rc;
+
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::{HeaderValue, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use tollgate_core::{Dialect, RequestId};
+use tollgate_wire::{ErrorBody, ErrorKind, error_body};
+
+use crate::answer::AnswerBody;
+use crate::core::Core;
+use crate::journey::{self, accept};
+use crate::models;
+use crate::routes::{self, Action, Match, Route};
+
+/// Answers any request of the data port.
+pub async fn dispatch(
+    core: Rc<Core>,
+    request: Request<Incoming>,
+) -> Result<Response<AnswerBody>, Infallible> {
+    let route = match routes::find(request.method(), request.uri().path()) {
+        Match::Found(route) => route,
+        Match::WrongMethod(route) => return Ok(wrong_method(route)),
+        Match::Unknown => return Ok(other_plane(&core, request).await),
+    };
+    Ok(match route.action {
+        Action::Infer(operation) => {
+            let accepted = accept::accept(&core, route, operation, request);
+            journey::travel(&core, accepted).await
+        }
+        Action::ListModels => models::list(&core, request.headers()).await,
+        Action::GetModel => {
+            let prefix = route.path.trim_end_matches('*');
+            let name = request.uri().path().strip_prefix(prefix).unwrap_or_default();
+            models::get(&core, request.headers(), name).await
+        }
+        Action::RefuseUpgrade => {
+            let message = "WebSocket is not served here; use POST";
+            problem(StatusCode::UPGRADE_REQUIRED, route.dialect, ErrorKind::NotSupported, message)
+        }
+        Action::Health => plain(StatusCode::OK, "ok\n"),
+        Action::Ready => ready(&core),
+    })
+}
+
+async fn other_plane(core: &Core, request: Request<Incoming>) -> Response<AnswerBody> {
+    match &core.gateway.fallback {
+        Some(fallback) => fallback.call(request).await.map(AnswerBody::Fallback),
+        None => {
+            let dialect = models::dialect_of(request.headers());
+            let message = "there is nothing at this path; see the API reference for what this address serves";
+            problem(StatusCode::NOT_FOUND, dialect, ErrorKind::NotFound, message)
+        }
+    }
+}
+
+fn ready(core: &Core) -> Response<AnswerBody> {
+    let problem = if core.gateway.is_draining() {
+        Some("draining: the process is shutting down\n")
+    } else if !core.gateway.is_configured() {
+        Some("no configuration has been loaded yet\n")
+    } else if core.journal.is_failed() {
+        Some("the journal cannot be written: billable calls are refused\n")
+    } else {
+        None
+    };
+    match problem {
+        None => plain(StatusCode::OK, "ready\n"),
+        Some(problem) => plain(StatusCode::SERVICE_UNAVAILABLE, problem),
+    }
+}
+
+fn wrong_method(route: &Route) -> Response<AnswerBody> {
+    let message = format!("this path takes {} only", route.method);
+    let status = StatusCode::METHOD_NOT_ALLOWED;
+    let mut response = problem(status, route.dialect, ErrorKind::InvalidRequest, &message);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(route.method));
+    response
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::full(text));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+/// An error with a status that no kind of error has by itself.
+fn problem(status: StatusCode, dialect: Dialect, kind: ErrorKind, message: &str) -> Response<AnswerBody> {
+    let id = RequestId::generate().to_string();
+    let body = ErrorBody { kind, message, param: None, code: None, request_id: Some(&id) };
+    let mut response = Response::new(AnswerBody::full(error_body(dialect, &body)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
