@@ -2,6 +2,8 @@
 
 use tollgate_core::Dialect;
 
+const PROBLEM_LIMIT_CHARACTERS: usize = 500;
+
 /// Which side's document is being read: decides whose fault a mistake in it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
@@ -28,7 +30,12 @@ impl TranslateError {
     }
 
     pub(crate) fn response(problem: impl Into<String>) -> Self {
-        Self::Response { problem: problem.into() }
+        // It may quote what the upstream sent.
+        let mut problem = problem.into();
+        if let Some((end, _)) = problem.char_indices().nth(PROBLEM_LIMIT_CHARACTERS) {
+            problem.truncate(end);
+        }
+        Self::Response { problem }
     }
 
     pub(crate) fn at(side: Side, path: &str, problem: &str) -> Self {

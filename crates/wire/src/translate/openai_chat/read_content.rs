@@ -205,7 +205,7 @@ pub(super) fn read_reasoning(message: &mut Object<'_>) -> Result<Vec<Block>> {
         blocks.push(Block::new(content));
     }
     let Some(plain) = plain else { return Ok(blocks) };
-    // A streamed answer sends the text as `reasoning_content` and only the proof as a block.
+    // Some clients keep the text as `reasoning_content` and only the proof as a block.
     match blocks.as_mut_slice() {
         [] => blocks.push(Block::new(Content::Reasoning(ReasoningText { text: plain, signature: None }))),
         [Block { content: Content::Reasoning(only), .. }] if only.text.is_empty() => only.text = plain,

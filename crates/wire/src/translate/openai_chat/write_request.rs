@@ -182,6 +182,9 @@ fn write_reasoning(
     capabilities: &Capabilities,
     losses: &mut Losses,
 ) {
+    if request.reasoning.display.is_some() {
+        losses.dropped("thinking.display", "the provider decides itself what it shows of its reasoning");
+    }
     let effort = match (request.reasoning.mode, request.reasoning.effort) {
         (Some(ReasoningMode::Disabled), _) => Some("none"),
         (_, Some(effort)) => Some(effort.as_str()),

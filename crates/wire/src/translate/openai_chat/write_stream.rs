@@ -15,7 +15,10 @@ pub(in crate::translate) struct StreamWriter {
     created_unix_s: u64,
     include_usage: bool,
     block: Option<Block>,
+    /// Reasoning blocks before the open one, by which clients join their pieces.
+    thinking_index: u64,
     calls: u64,
+    call_has_input: bool,
     usage: TokenUsage,
 }
 
@@ -35,7 +38,9 @@ impl StreamWriter {
             created_unix_s: carry.created_unix_s,
             include_usage: carry.include_usage,
             block: None,
+            thinking_index: 0,
             calls: 0,
+            call_has_input: false,
             usage: TokenUsage::default(),
         }
     }
@@ -53,26 +58,12 @@ impl StreamWriter {
                 });
             }
             StreamEvent::BlockStart(kind) => self.block_start(kind, out),
-            StreamEvent::TextDelta(text) => {
-                let field = match self.block {
-                    Some(Block::Reasoning) => "reasoning_content",
-                    Some(Block::Refusal) => "refusal",
-                    _ => "content",
-                };
-                self.delta(out, |delta| delta.text(field, &text));
-            }
-            StreamEvent::Signature(signature) => self.thinking_block(out, |block| {
-                block.text("type", "thinking");
-                block.text("thinking", "");
-                block.text("signature", &signature);
+            StreamEvent::TextDelta(text) => self.text_delta(&text, out),
+            StreamEvent::Signature(signature) => self.delta(out, |delta| {
+                self.thinking_block(delta, "thinking", |block| block.text("signature", &signature));
             }),
-            StreamEvent::ToolInputDelta(input) => {
-                let index = self.calls.saturating_sub(1);
-                self.tool_call(out, index, |call| {
-                    call.object("function", |function| function.text("arguments", &input));
-                });
-            }
-            StreamEvent::BlockEnd => self.block = None,
+            StreamEvent::ToolInputDelta(input) => self.tool_input(&input, out),
+            StreamEvent::BlockEnd => self.block_end(out),
             StreamEvent::Stop { reason, .. } => self.chunk(out, |out, _| {
                 out.array("choices", |choices| {
                     choices.object(|choice| {
@@ -95,21 +86,49 @@ impl StreamWriter {
         out.extend_from_slice(b"\n\n");
     }
 
+    fn text_delta(&self, text: &str, out: &mut Vec<u8>) {
+        self.delta(out, |delta| match self.block {
+            Some(Block::Reasoning) => {
+                delta.text("reasoning_content", text);
+                // Again beside its signature: a signed block is worth nothing without its exact text.
+                self.thinking_block(delta, "thinking", |block| block.text("thinking", text));
+            }
+            Some(Block::Refusal) => delta.text("refusal", text),
+            _ => delta.text("content", text),
+        });
+    }
+
+    fn tool_input(&mut self, input: &str, out: &mut Vec<u8>) {
+        self.call_has_input = true;
+        self.tool_call(out, self.calls.saturating_sub(1), |call| {
+            call.object("function", |function| function.text("arguments", input));
+        });
+    }
+
+    fn block_end(&mut self, out: &mut Vec<u8>) {
+        match self.block.take() {
+            // Clients parse the arguments, and nothing is no JSON.
+            Some(Block::ToolCall) if !self.call_has_input => self.tool_input("{}", out),
+            Some(Block::Reasoning) => self.thinking_index += 1,
+            _ => {}
+        }
+    }
+
     fn block_start(&mut self, kind: BlockKind, out: &mut Vec<u8>) {
         self.block = Some(match kind {
             BlockKind::Text => Block::Text,
             BlockKind::Refusal => Block::Refusal,
             BlockKind::Reasoning => Block::Reasoning,
             BlockKind::RedactedReasoning { data } => {
-                self.thinking_block(out, |block| {
-                    block.text("type", "redacted_thinking");
-                    block.text("data", &data);
+                self.delta(out, |delta| {
+                    self.thinking_block(delta, "redacted_thinking", |block| block.text("data", &data));
                 });
                 Block::Reasoning
             }
             BlockKind::ToolCall { id, name } => {
                 let index = self.calls;
                 self.calls += 1;
+                self.call_has_input = false;
                 self.tool_call(out, index, |call| {
                     call.text("id", &id);
                     call.text("type", "function");
@@ -133,8 +152,19 @@ impl StreamWriter {
         out.extend_from_slice(b"data: [DONE]\n\n");
     }
 
-    fn thinking_block(&self, out: &mut Vec<u8>, fill: impl FnOnce(&mut ObjectWriter<'_>)) {
-        self.delta(out, |delta| delta.array("thinking_blocks", |blocks| blocks.object(fill)));
+    fn thinking_block(
+        &self,
+        delta: &mut ObjectWriter<'_>,
+        kind: &str,
+        fill: impl FnOnce(&mut ObjectWriter<'_>),
+    ) {
+        delta.array("thinking_blocks", |blocks| {
+            blocks.object(|block| {
+                block.number("index", self.thinking_index);
+                block.text("type", kind);
+                fill(block);
+            });
+        });
     }
 
     fn tool_call(&self, out: &mut Vec<u8>, index: u64, fill: impl FnOnce(&mut ObjectWriter<'_>)) {
