@@ -7,8 +7,8 @@
 use std::time::Instant;
 
 use tollgate_core::{
-    CredentialId, DeploymentId, Dialect, InstanceId, KeyId, ModelId, NanoUsd, Operation, OrganizationId, ProviderId,
-    RequestId, TeamId, TokenUsage, UnixMicros,
+    CredentialId, DeploymentId, Dialect, InstanceId, KeyId, ModelId, NanoUsd, Operation, OrganizationId,
+    ProviderId, RequestId, TeamId, TokenUsage, UnixMicros,
 };
 use tollgate_ledger::journal::Position;
 use tollgate_ledger::record::{
@@ -103,7 +103,8 @@ fn settlement(tree: &Tree, instance_id: InstanceId, number: usize, started_at: U
 async fn main() {
     let directory = std::env::temp_dir().join(format!("tollgate-ship-cost-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
-    let location = std::env::args().nth(1).unwrap_or_else(|| directory.join("store.db").display().to_string());
+    let location =
+        std::env::args().nth(1).unwrap_or_else(|| directory.join("store.db").display().to_string());
     let store = Store::open(&location).await.unwrap();
     let tree = Tree {
         organization_id: OrganizationId::generate(),

@@ -52,8 +52,13 @@ impl Store {
             write.transaction.execute(revoke, values![write.now]).await?;
         }
         let created_at = write.now;
-        let token =
-            AdminToken { id: AdminTokenId::generate(), name: name.into(), created_at, expires_at, revoked_at: None };
+        let token = AdminToken {
+            id: AdminTokenId::generate(),
+            name: name.into(),
+            created_at,
+            expires_at,
+            revoked_at: None,
+        };
         let arguments = values![token.id, name, hash, created_at, expires_at];
         write.execute_named(ObjectKind::AdminToken, name, INSERT, arguments).await?;
         let after = json!({ "name": name, "expires_at": expires_at, "replaced_all": replace_all });

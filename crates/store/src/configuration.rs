@@ -100,12 +100,13 @@ impl Store {
         let version = transaction.row("SELECT version FROM versions WHERE id = 1", values![]).await?;
         let version = version.map(|row| row.unsigned("version")).transpose()?.unwrap_or(0);
         let mut models =
-            load(&mut transaction, "SELECT * FROM models WHERE deleted_at IS NULL ORDER BY id", model).await?;
+            load(&mut transaction, "SELECT * FROM models WHERE deleted_at IS NULL ORDER BY id", model)
+                .await?;
         attach_deployments(&mut models, &transaction.rows(DEPLOYMENTS, values![]).await?)?;
         let (mut all_keys, mut credentials) = (Vec::new(), Vec::new());
         if keys == Keys::Include {
-            all_keys =
-                load(&mut transaction, "SELECT * FROM keys WHERE revoked_at IS NULL ORDER BY id", key).await?;
+            all_keys = load(&mut transaction, "SELECT * FROM keys WHERE revoked_at IS NULL ORDER BY id", key)
+                .await?;
             credentials = load(&mut transaction, CREDENTIALS, credential).await?;
         }
         Ok(StoredConfiguration {
@@ -116,9 +117,14 @@ impl Store {
                 organization,
             )
             .await?,
-            teams: load(&mut transaction, "SELECT * FROM teams WHERE deleted_at IS NULL ORDER BY id", team).await?,
-            projects: load(&mut transaction, "SELECT * FROM projects WHERE deleted_at IS NULL ORDER BY id", project)
+            teams: load(&mut transaction, "SELECT * FROM teams WHERE deleted_at IS NULL ORDER BY id", team)
                 .await?,
+            projects: load(
+                &mut transaction,
+                "SELECT * FROM projects WHERE deleted_at IS NULL ORDER BY id",
+                project,
+            )
+            .await?,
             providers: load(
                 &mut transaction,
                 "SELECT * FROM providers WHERE deleted_at IS NULL ORDER BY id",

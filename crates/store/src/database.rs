@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, SqlSafeStr};
+use sqlx::{ConnectOptions, PgPool, Postgres, SqlSafeStr, Sqlite, SqlitePool};
 
 pub(crate) use query::Query;
 pub(crate) use row::Row;
@@ -34,7 +34,11 @@ impl Database {
     /// Connects and brings the schema up to date.
     pub(crate) async fn open(location: &str) -> Result<Self, StoreError> {
         let is_postgres = location.starts_with("postgres://") || location.starts_with("postgresql://");
-        if is_postgres { Self::open_postgres(location).await } else { Self::open_sqlite(Path::new(location)).await }
+        if is_postgres {
+            Self::open_postgres(location).await
+        } else {
+            Self::open_sqlite(Path::new(location)).await
+        }
     }
 
     async fn open_sqlite(path: &Path) -> Result<Self, StoreError> {
@@ -46,26 +50,29 @@ impl Database {
             .busy_timeout(ACQUIRE_TIMEOUT)
             .foreign_keys(true)
             .pragma("wal_autocheckpoint", "4000")
-            .pragma("cache_size", "-16384")
-            .pragma("journal_size_limit", "67108864");
+            .pragma("journal_size_limit", "67108864")
+            .disable_statement_logging();
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .idle_timeout(None)
             .max_lifetime(None)
-            .connect_with(options.clone())
+            .test_before_acquire(false)
+            .connect_with(options.clone().pragma("cache_size", "-8192"))
             .await?;
         sqlx::migrate!("./migrations/sqlite").run(&writer).await.map_err(migration_error)?;
         let reader = SqlitePoolOptions::new()
             .max_connections(SQLITE_READERS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            .test_before_acquire(false)
             .connect_with(options.create_if_missing(false).read_only(true))
             .await?;
         Ok(Self::Sqlite { writer, reader })
     }
 
     async fn open_postgres(url: &str) -> Result<Self, StoreError> {
-        let options = PgConnectOptions::from_str(url)?.application_name("tollgate");
+        let options =
+            PgConnectOptions::from_str(url)?.application_name("tollgate").disable_statement_logging();
         let pool = PgPoolOptions::new()
             .max_connections(POSTGRES_CONNECTIONS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -103,7 +110,11 @@ impl Database {
     }
 
     /// Reads outside a transaction.
-    pub(crate) async fn rows(&self, sql: impl SqlSafeStr, values: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
+    pub(crate) async fn rows(
+        &self,
+        sql: impl SqlSafeStr,
+        values: &[Value<'_>],
+    ) -> Result<Vec<Row>, StoreError> {
         Ok(match self {
             Self::Sqlite { reader, .. } => {
                 let query = sqlx::query_with::<Sqlite, _>(sql, sqlite_arguments(values)?);
@@ -116,7 +127,11 @@ impl Database {
         })
     }
 
-    pub(crate) async fn row(&self, sql: impl SqlSafeStr, values: &[Value<'_>]) -> Result<Option<Row>, StoreError> {
+    pub(crate) async fn row(
+        &self,
+        sql: impl SqlSafeStr,
+        values: &[Value<'_>],
+    ) -> Result<Option<Row>, StoreError> {
         Ok(self.rows(sql, values).await?.into_iter().next())
     }
 }
@@ -124,7 +139,9 @@ impl Database {
 fn migration_error(error: sqlx::migrate::MigrateError) -> StoreError {
     match error {
         sqlx::migrate::MigrateError::Execute(source) => match StoreError::from(source) {
-            StoreError::Database(source) => StoreError::Migration(sqlx::migrate::MigrateError::Execute(source)),
+            StoreError::Database(source) => {
+                StoreError::Migration(sqlx::migrate::MigrateError::Execute(source))
+            }
             unavailable => unavailable,
         },
         other => StoreError::Migration(other),
@@ -140,7 +157,11 @@ pub(crate) enum Transaction {
 
 impl Transaction {
     /// Runs a statement and says how many rows it touched.
-    pub(crate) async fn execute(&mut self, sql: impl SqlSafeStr, values: &[Value<'_>]) -> Result<u64, StoreError> {
+    pub(crate) async fn execute(
+        &mut self,
+        sql: impl SqlSafeStr,
+        values: &[Value<'_>],
+    ) -> Result<u64, StoreError> {
         Ok(match self {
             Self::Sqlite(transaction) => {
                 let query = sqlx::query_with::<Sqlite, _>(sql, sqlite_arguments(values)?);
@@ -153,7 +174,11 @@ impl Transaction {
         })
     }
 
-    pub(crate) async fn rows(&mut self, sql: impl SqlSafeStr, values: &[Value<'_>]) -> Result<Vec<Row>, StoreError> {
+    pub(crate) async fn rows(
+        &mut self,
+        sql: impl SqlSafeStr,
+        values: &[Value<'_>],
+    ) -> Result<Vec<Row>, StoreError> {
         Ok(match self {
             Self::Sqlite(transaction) => {
                 let query = sqlx::query_with::<Sqlite, _>(sql, sqlite_arguments(values)?);

@@ -57,7 +57,9 @@ pub enum StoreError {
     NameTaken { kind: ObjectKind, name: String },
     #[error("the {kind} `{name}` is owned by configuration files; change it there")]
     OwnedByFiles { kind: ObjectKind, name: String },
-    #[error("the {kind} `{name}` was made through the API; change it there, or delete it and apply the files again")]
+    #[error(
+        "the {kind} `{name}` was made through the API; change it there, or delete it and apply the files again"
+    )]
     OwnedByApi { kind: ObjectKind, name: String },
     #[error("the {kind} `{name}` is still used by {}; remove these first", used_by.join(", "))]
     InUse { kind: ObjectKind, name: String, used_by: Vec<String> },
@@ -70,7 +72,9 @@ pub enum StoreError {
     PositionMismatch { stored: Position },
     #[error("the target already has data in `{table}`; copy into an empty database")]
     TargetNotEmpty { table: &'static str },
-    #[error("`{table}` has {source_rows} rows in the source and {target_rows} in the target; the copy was undone")]
+    #[error(
+        "`{table}` has {source_rows} rows in the source and {target_rows} in the target; the copy was undone"
+    )]
     CopyIncomplete { table: &'static str, source_rows: i64, target_rows: i64 },
     #[error("{operation} is only possible on {on}")]
     WrongDatabase { operation: &'static str, on: &'static str },
@@ -115,7 +119,9 @@ fn is_passing(error: &sqlx::Error) -> bool {
         | sqlx::Error::BeginFailed => true,
         sqlx::Error::Database(error) => {
             let postgres = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some();
-            error.code().is_some_and(|code| if postgres { is_passing_postgres(&code) } else { is_passing_sqlite(&code) })
+            error.code().is_some_and(|code| {
+                if postgres { is_passing_postgres(&code) } else { is_passing_sqlite(&code) }
+            })
         }
         _ => false,
     }
@@ -123,7 +129,8 @@ fn is_passing(error: &sqlx::Error) -> bool {
 
 /// SQLSTATE classes: connection, resources, operator intervention, system error, and conflicts between transactions.
 fn is_passing_postgres(code: &str) -> bool {
-    ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class)) || matches!(code, "25006" | "40001" | "40P01")
+    ["08", "53", "57", "58"].iter().any(|class| code.starts_with(class))
+        || matches!(code, "25006" | "40001" | "40P01")
 }
 
 /// BUSY, LOCKED, NOMEM, READONLY, IOERR, FULL and CANTOPEN, in their extended forms too.

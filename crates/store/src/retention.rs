@@ -10,7 +10,11 @@ use crate::store::Store;
 impl Store {
     /// Deletes up to `limit` requests (with their attempts) that started before `time` and says how many; call again
     /// until it is none. Small limits keep the writer free for others in between.
-    pub async fn system_delete_records_before(&self, time: UnixMicros, limit: u32) -> Result<u64, StoreError> {
+    pub async fn system_delete_records_before(
+        &self,
+        time: UnixMicros,
+        limit: u32,
+    ) -> Result<u64, StoreError> {
         const ATTEMPTS: &str = "DELETE FROM usage_records WHERE request_id IN (SELECT request_id \
             FROM request_records WHERE organization_id = $1 AND started_at < $2 ORDER BY started_at, request_id \
             LIMIT $3)";

@@ -80,7 +80,8 @@ pub(crate) async fn columns(
 
 pub(crate) async fn count(transaction: &mut Transaction, table: &'static str) -> Result<i64, StoreError> {
     // The name is one of `TABLES`.
-    let row = transaction.row(AssertSqlSafe(format!("SELECT COUNT(*) AS rows FROM {table}")), values![]).await?;
+    let row =
+        transaction.row(AssertSqlSafe(format!("SELECT COUNT(*) AS rows FROM {table}")), values![]).await?;
     row.map_or(Ok(0), |row| row.get("rows"))
 }
 

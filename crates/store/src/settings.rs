@@ -29,11 +29,13 @@ impl Store {
         name: &str,
         value: &T,
     ) -> Result<T, StoreError> {
-        const INSERT: &str = "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+        const INSERT: &str =
+            "INSERT INTO settings (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
         let mut transaction = self.database.begin().await?;
         transaction.execute(INSERT, values![name, json_text(value)?]).await?;
         let row = transaction.row("SELECT value FROM settings WHERE name = $1", values![name]).await?;
         transaction.commit().await?;
-        row.ok_or(StoreError::Unreadable { column: "value", reason: "the setting vanished".into() })?.json("value")
+        row.ok_or(StoreError::Unreadable { column: "value", reason: "the setting vanished".into() })?
+            .json("value")
     }
 }

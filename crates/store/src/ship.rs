@@ -68,8 +68,14 @@ impl Store {
             .map(|row| {
                 Ok(ShippingPosition {
                     core: row.unsigned("core")?,
-                    position: Position { epoch: row.unsigned("epoch")?, offset: row.unsigned("stream_offset")? },
-                    floor: Position { epoch: row.unsigned("floor_epoch")?, offset: row.unsigned("floor_offset")? },
+                    position: Position {
+                        epoch: row.unsigned("epoch")?,
+                        offset: row.unsigned("stream_offset")?,
+                    },
+                    floor: Position {
+                        epoch: row.unsigned("floor_epoch")?,
+                        offset: row.unsigned("floor_offset")?,
+                    },
                 })
             })
             .collect()

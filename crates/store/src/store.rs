@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use tollgate_core::{Clock, OrganizationId, SystemClock, UnixMicros};
 use tollgate_access::{Permission, Proof};
+use tollgate_core::{Clock, OrganizationId, SystemClock, UnixMicros};
 
 use crate::database::{Database, values};
 use crate::error::{ObjectKind, StoreError};

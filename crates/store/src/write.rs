@@ -41,7 +41,10 @@ impl Store {
         let row = transaction
             .row("UPDATE versions SET version = version + 1 WHERE id = 1 RETURNING version", values![])
             .await?
-            .ok_or(StoreError::Unreadable { column: "versions.version", reason: "the row is missing".into() })?;
+            .ok_or(StoreError::Unreadable {
+                column: "versions.version",
+                reason: "the row is missing".into(),
+            })?;
         let version = row.unsigned("version")?;
         Ok(Write { transaction, now: self.now(), version, actor: actor.kind().clone() })
     }
@@ -105,7 +108,9 @@ impl Write {
         arguments: &[crate::database::Value<'_>],
     ) -> Result<(), StoreError> {
         match self.transaction.execute(sql, arguments).await {
-            Err(error) if error.is_unique_violation() => Err(StoreError::NameTaken { kind, name: name.to_owned() }),
+            Err(error) if error.is_unique_violation() => {
+                Err(StoreError::NameTaken { kind, name: name.to_owned() })
+            }
             other => other.map(|_| ()),
         }
     }

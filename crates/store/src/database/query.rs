@@ -29,7 +29,11 @@ impl<'a> Query<'a> {
     }
 
     /// ` AND <column> = $n` when there is a value.
-    pub(crate) fn filter<V: Into<Value<'a>>>(&mut self, comparison: &'static str, value: Option<V>) -> &mut Self {
+    pub(crate) fn filter<V: Into<Value<'a>>>(
+        &mut self,
+        comparison: &'static str,
+        value: Option<V>,
+    ) -> &mut Self {
         if let Some(value) = value {
             self.push(" AND ").push(comparison).push(" ").bind(value);
         }

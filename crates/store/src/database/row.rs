@@ -1,8 +1,8 @@
 //! Rows that come back, alike for both databases.
 
 use serde::de::DeserializeOwned;
-use serde::de::value::{Error as WordError, StrDeserializer};
 use serde::de::IntoDeserializer;
+use serde::de::value::{Error as WordError, StrDeserializer};
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, Postgres, Row as _, Sqlite, Type};
@@ -72,7 +72,10 @@ impl Row {
         T::try_from(value).map_err(|_| unreadable(column)(&format!("{value} is out of range")))
     }
 
-    pub(crate) fn optional_unsigned<T: TryFrom<i64>>(&self, column: &'static str) -> Result<Option<T>, StoreError> {
+    pub(crate) fn optional_unsigned<T: TryFrom<i64>>(
+        &self,
+        column: &'static str,
+    ) -> Result<Option<T>, StoreError> {
         match self.get::<Option<i64>>(column)? {
             None => Ok(None),
             Some(_) => self.unsigned(column).map(Some),
@@ -83,7 +86,10 @@ impl Row {
         serde_json::from_str(&self.get::<String>(column)?).map_err(|error| unreadable(column)(&error))
     }
 
-    pub(crate) fn optional_json<T: DeserializeOwned>(&self, column: &'static str) -> Result<Option<T>, StoreError> {
+    pub(crate) fn optional_json<T: DeserializeOwned>(
+        &self,
+        column: &'static str,
+    ) -> Result<Option<T>, StoreError> {
         match self.get::<Option<String>>(column)? {
             None => Ok(None),
             Some(text) => serde_json::from_str(&text).map(Some).map_err(|error| unreadable(column)(&error)),
@@ -95,7 +101,10 @@ impl Row {
         parse_word(column, &self.get::<String>(column)?)
     }
 
-    pub(crate) fn optional_word<T: DeserializeOwned>(&self, column: &'static str) -> Result<Option<T>, StoreError> {
+    pub(crate) fn optional_word<T: DeserializeOwned>(
+        &self,
+        column: &'static str,
+    ) -> Result<Option<T>, StoreError> {
         self.get::<Option<String>>(column)?.map(|text| parse_word(column, &text)).transpose()
     }
 

@@ -1,6 +1,7 @@
 //! Values that travel to the database, alike for both.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use sqlx::Arguments;
 use sqlx::postgres::PgArguments;
@@ -101,6 +102,15 @@ fn encoding(error: sqlx::error::BoxDynError) -> StoreError {
     StoreError::Database(sqlx::Error::Encode(error))
 }
 
+/// PostgreSQL's text cannot hold NUL. One sent by a client must not stop a batch, so it becomes U+FFFD, on SQLite too.
+fn storable(text: &str) -> Cow<'_, str> {
+    if text.as_bytes().contains(&0) {
+        Cow::Owned(text.replace('\0', "\u{fffd}"))
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
 pub(crate) fn sqlite_arguments(values: &[Value<'_>]) -> Result<SqliteArguments, StoreError> {
     let mut arguments = SqliteArguments::default();
     arguments.reserve(values.len(), 0);
@@ -108,7 +118,9 @@ pub(crate) fn sqlite_arguments(values: &[Value<'_>]) -> Result<SqliteArguments, 
         match value {
             Value::Integer(value) => arguments.add(*value),
             Value::Boolean(value) => arguments.add(*value),
-            Value::Text(value) => arguments.add(value.as_deref()),
+            Value::Text(value) => {
+                arguments.add(value.as_deref().map(|text| Arc::<str>::from(storable(text))))
+            }
             Value::Bytes(value) => arguments.add(value.as_deref()),
             Value::Id(value) => arguments.add(*value),
         }
@@ -124,7 +136,7 @@ pub(crate) fn postgres_arguments(values: &[Value<'_>]) -> Result<PgArguments, St
         match value {
             Value::Integer(value) => arguments.add(*value),
             Value::Boolean(value) => arguments.add(*value),
-            Value::Text(value) => arguments.add(value.as_deref()),
+            Value::Text(value) => arguments.add(value.as_deref().map(storable)),
             Value::Bytes(value) => arguments.add(value.as_deref()),
             Value::Id(value) => arguments.add(*value),
         }

@@ -6,12 +6,10 @@ use crate::database::{Transaction, Value, values};
 use crate::error::{ObjectKind, StoreError};
 
 /// Enough to act on; the refusal comes again until the last one is gone. Each query returns `kind` and `name`.
-const PROJECTS_OF_TEAM: &str =
-    "SELECT 'project' AS kind, name FROM projects WHERE team_id = $1 AND deleted_at IS NULL ORDER BY name LIMIT 10";
+const PROJECTS_OF_TEAM: &str = "SELECT 'project' AS kind, name FROM projects WHERE team_id = $1 AND deleted_at IS NULL ORDER BY name LIMIT 10";
 const KEYS_OF_TEAM: &str =
     "SELECT 'key' AS kind, name FROM keys WHERE team_id = $1 AND revoked_at IS NULL ORDER BY name LIMIT 10";
-const KEYS_OF_PROJECT: &str =
-    "SELECT 'key' AS kind, name FROM keys WHERE project_id = $1 AND revoked_at IS NULL ORDER BY name LIMIT 10";
+const KEYS_OF_PROJECT: &str = "SELECT 'key' AS kind, name FROM keys WHERE project_id = $1 AND revoked_at IS NULL ORDER BY name LIMIT 10";
 const MODELS_OF_PROVIDER: &str = "SELECT DISTINCT 'model' AS kind, models.name AS name FROM deployments \
     JOIN models ON models.id = deployments.model_id \
     WHERE deployments.provider_id = $1 AND deployments.deleted_at IS NULL AND models.deleted_at IS NULL \
@@ -23,7 +21,11 @@ const PROVIDERS: &str = "SELECT 'provider' AS kind, name FROM providers \
 const MODELS: &str = "SELECT 'model' AS kind, name FROM models \
     WHERE organization_id = $1 AND deleted_at IS NULL ORDER BY name LIMIT 10";
 
-pub(super) async fn check_team(transaction: &mut Transaction, id: TeamId, name: &str) -> Result<(), StoreError> {
+pub(super) async fn check_team(
+    transaction: &mut Transaction,
+    id: TeamId,
+    name: &str,
+) -> Result<(), StoreError> {
     check(transaction, ObjectKind::Team, name, &[PROJECTS_OF_TEAM, KEYS_OF_TEAM], values![id]).await
 }
 

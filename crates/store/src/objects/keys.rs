@@ -92,7 +92,9 @@ impl Store {
         check_scope(proof, organization_id)?;
         let mut write = self.begin_write(proof.actor()).await?;
         let (team_id, project_id) = match new.owned_by {
-            KeyOwner::Team(id) => (Some(live_team(&mut write.transaction, organization_id, id).await?.id), None),
+            KeyOwner::Team(id) => {
+                (Some(live_team(&mut write.transaction, organization_id, id).await?.id), None)
+            }
             KeyOwner::Project(id) => {
                 (None, Some(live_project(&mut write.transaction, organization_id, id).await?.id))
             }
@@ -249,7 +251,12 @@ pub(crate) fn key(row: &Row) -> Result<KeyObject, StoreError> {
     let owned_by = match (row.optional_id("team_id")?, row.optional_id("project_id")?) {
         (Some(team_id), None) => KeyOwner::Team(team_id),
         (None, Some(project_id)) => KeyOwner::Project(project_id),
-        _ => return Err(StoreError::Unreadable { column: "keys.team_id", reason: "a key has one owner".into() }),
+        _ => {
+            return Err(StoreError::Unreadable {
+                column: "keys.team_id",
+                reason: "a key has one owner".into(),
+            });
+        }
     };
     Ok(KeyObject {
         id: row.id("id")?,
@@ -265,10 +272,10 @@ pub(crate) fn key(row: &Row) -> Result<KeyObject, StoreError> {
 
 pub(crate) fn credential(row: &Row) -> Result<CredentialObject, StoreError> {
     let lookup: String = row.get("lookup")?;
-    let lookup = lookup.as_bytes().try_into().map_err(|_| StoreError::Unreadable {
-        column: "lookup",
-        reason: "expected 12 characters".into(),
-    })?;
+    let lookup = lookup
+        .as_bytes()
+        .try_into()
+        .map_err(|_| StoreError::Unreadable { column: "lookup", reason: "expected 12 characters".into() })?;
     Ok(CredentialObject {
         id: row.id("id")?,
         key_id: row.id("key_id")?,

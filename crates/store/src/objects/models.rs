@@ -98,16 +98,8 @@ impl Store {
         let id = ModelId::generate();
         let (owner, now) = (write.owner(), write.now);
         let name = draft.name.to_string();
-        let arguments = values![
-            id,
-            organization_id,
-            &name,
-            draft.open,
-            draft.enabled,
-            owner_text(owner),
-            now,
-            now
-        ];
+        let arguments =
+            values![id, organization_id, &name, draft.open, draft.enabled, owner_text(owner), now, now];
         write.execute_named(ObjectKind::Model, &name, INSERT, arguments).await?;
         let mut created = ModelObject {
             id,
@@ -134,15 +126,12 @@ impl Store {
         id: ModelId,
         draft: ModelDraft,
     ) -> Result<ModelObject, StoreError> {
-        const UPDATE: &str = "UPDATE models SET name = $2, open = $3, enabled = $4, updated_at = $5 WHERE id = $1";
+        const UPDATE: &str =
+            "UPDATE models SET name = $2, open = $3, enabled = $4, updated_at = $5 WHERE id = $1";
         let mut write = self.begin_write(proof.actor()).await?;
         let before = write.editable_model(proof, id).await?;
-        let mut after = ModelObject {
-            name: draft.name,
-            open: draft.open,
-            enabled: draft.enabled,
-            ..before.clone()
-        };
+        let mut after =
+            ModelObject { name: draft.name, open: draft.open, enabled: draft.enabled, ..before.clone() };
         after.deployments = write.put_deployments(&before, draft.deployments).await?;
         if after == before {
             return Ok(before);
@@ -168,7 +157,11 @@ impl Store {
 }
 
 impl Write {
-    async fn editable_model(&mut self, proof: &Proof<ModelsWrite>, id: ModelId) -> Result<ModelObject, StoreError> {
+    async fn editable_model(
+        &mut self,
+        proof: &Proof<ModelsWrite>,
+        id: ModelId,
+    ) -> Result<ModelObject, StoreError> {
         let row = self.transaction.row(GET, values![id]).await?;
         let mut found = [model(&row.ok_or_else(|| StoreError::not_found(ObjectKind::Model, id))?)?];
         attach_deployments(&mut found, &self.transaction.rows(DEPLOYMENTS, values![id]).await?)?;

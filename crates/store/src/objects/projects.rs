@@ -60,7 +60,12 @@ impl Store {
         Ok(created)
     }
 
-    pub async fn rename_project(&self, proof: &Proof<TreeWrite>, id: ProjectId, name: &str) -> Result<Project, StoreError> {
+    pub async fn rename_project(
+        &self,
+        proof: &Proof<TreeWrite>,
+        id: ProjectId,
+        name: &str,
+    ) -> Result<Project, StoreError> {
         const UPDATE: &str = "UPDATE projects SET name = $2 WHERE id = $1";
         check_name(name)?;
         let mut write = self.begin_write(proof.actor()).await?;

@@ -1,6 +1,6 @@
 use serde_json::{Value as Json, json};
-use tollgate_access::{Actor, Proof};
 use tollgate_access::authorize::{ProvidersRead, ProvidersWrite};
+use tollgate_access::{Actor, Proof};
 use tollgate_core::{OrganizationId, ProviderId, UnixMicros};
 use tollgate_state::objects::{Owner, ProviderObject, TimeoutOverrides};
 
@@ -29,7 +29,10 @@ pub struct StoredProvider {
 pub enum SecretChange {
     Keep,
     /// Bytes sealed for this provider's id, and what may be shown of the secret.
-    Set { sealed: Vec<u8>, hint: String },
+    Set {
+        sealed: Vec<u8>,
+        hint: String,
+    },
     Remove,
 }
 
@@ -147,7 +150,11 @@ impl Store {
     }
 
     /// Refused while a model has a deployment on it.
-    pub async fn delete_provider(&self, proof: &Proof<ProvidersWrite>, id: ProviderId) -> Result<(), StoreError> {
+    pub async fn delete_provider(
+        &self,
+        proof: &Proof<ProvidersWrite>,
+        id: ProviderId,
+    ) -> Result<(), StoreError> {
         const DELETE: &str =
             "UPDATE providers SET deleted_at = $2, sealed_secret = NULL, secret_hint = NULL WHERE id = $1";
         let mut write = self.begin_write(proof.actor()).await?;
@@ -159,7 +166,11 @@ impl Store {
     }
 
     /// Keeps the models that a provider said it serves; says whether they changed.
-    pub async fn system_set_discovered_models(&self, id: ProviderId, models: &[String]) -> Result<bool, StoreError> {
+    pub async fn system_set_discovered_models(
+        &self,
+        id: ProviderId,
+        models: &[String],
+    ) -> Result<bool, StoreError> {
         const UPDATE: &str = "UPDATE providers SET discovered_models = $2 WHERE id = $1";
         let mut write = self.begin_write(&Actor::system("discovery")).await?;
         let row = write.transaction.row(GET, values![id]).await?;

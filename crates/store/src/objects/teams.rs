@@ -43,12 +43,14 @@ impl Store {
         organization_id: OrganizationId,
         name: &str,
     ) -> Result<Team, StoreError> {
-        const INSERT: &str = "INSERT INTO teams (id, organization_id, name, created_at) VALUES ($1, $2, $3, $4)";
+        const INSERT: &str =
+            "INSERT INTO teams (id, organization_id, name, created_at) VALUES ($1, $2, $3, $4)";
         check_name(name)?;
         check_scope(proof, organization_id)?;
         let mut write = self.begin_write(proof.actor()).await?;
         live_organization(&mut write.transaction, organization_id).await?;
-        let created = Team { id: TeamId::generate(), organization_id, name: name.to_owned(), created_at: write.now };
+        let created =
+            Team { id: TeamId::generate(), organization_id, name: name.to_owned(), created_at: write.now };
         let arguments = values![created.id, organization_id, name, created.created_at];
         write.execute_named(ObjectKind::Team, name, INSERT, arguments).await?;
         write.record_team(Action::Create, None, Some(&created)).await?;
@@ -56,7 +58,12 @@ impl Store {
         Ok(created)
     }
 
-    pub async fn rename_team(&self, proof: &Proof<TreeWrite>, id: TeamId, name: &str) -> Result<Team, StoreError> {
+    pub async fn rename_team(
+        &self,
+        proof: &Proof<TreeWrite>,
+        id: TeamId,
+        name: &str,
+    ) -> Result<Team, StoreError> {
         const UPDATE: &str = "UPDATE teams SET name = $2 WHERE id = $1";
         check_name(name)?;
         let mut write = self.begin_write(proof.actor()).await?;

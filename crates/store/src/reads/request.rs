@@ -55,7 +55,11 @@ struct Detail {
 }
 
 impl Store {
-    pub async fn get_request(&self, proof: &Proof<UsageRead>, id: RequestId) -> Result<RequestDetail, StoreError> {
+    pub async fn get_request(
+        &self,
+        proof: &Proof<UsageRead>,
+        id: RequestId,
+    ) -> Result<RequestDetail, StoreError> {
         const REQUEST: &str = select_requests!("WHERE records.request_id = $1");
         const ATTEMPTS: &str = "SELECT * FROM usage_records WHERE request_id = $1 ORDER BY attempt";
         let mut transaction = self.database.begin_read().await?;

@@ -105,7 +105,9 @@ fn list_query(
         query.push(" AND (records.started_at, records.request_id) < (").bind(cursor.at).push(", ");
         query.bind(cursor.id).push(")");
     }
-    query.push(" ORDER BY records.started_at DESC, records.request_id DESC LIMIT ").bind(request.rows_to_fetch());
+    query
+        .push(" ORDER BY records.started_at DESC, records.request_id DESC LIMIT ")
+        .bind(request.rows_to_fetch());
     query
 }
 

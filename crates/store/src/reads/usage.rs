@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tollgate_access::{Proof, authorize::UsageRead};
 use tollgate_core::{
-    DeploymentId, KeyId, NanoUsd, Operation, OrganizationId, ProjectId, ProviderId, TeamId, TokenUsage, UnixMicros,
+    DeploymentId, KeyId, NanoUsd, Operation, OrganizationId, ProjectId, ProviderId, TeamId, TokenUsage,
+    UnixMicros,
 };
 use tollgate_ledger::record::Outcome;
 

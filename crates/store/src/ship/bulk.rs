@@ -7,8 +7,9 @@ use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 use crate::database::{Transaction, Value};
 use crate::error::StoreError;
 
-/// Rows per statement. A few fixed sizes, so that each statement is prepared once and found again.
-const SIZES: [usize; 4] = [128, 32, 8, 1];
+/// Rows per statement. Few sizes, so that each statement is prepared once and found again; powers of two, so that few
+/// statements make up any number of rows.
+const SIZES: [usize; 8] = [128, 64, 32, 16, 8, 4, 2, 1];
 
 /// What to insert into.
 #[derive(Debug)]

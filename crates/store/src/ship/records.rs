@@ -3,7 +3,8 @@
 use serde::Serialize;
 use tollgate_core::{Dialect, Fault};
 use tollgate_ledger::record::{
-    DecisionRecord, ProviderObjectKind, ProviderObjectRecord, RequestRecord, Settlement, TraceParent, UsageRecord,
+    DecisionRecord, ProviderObjectKind, ProviderObjectRecord, RequestRecord, Settlement, TraceParent,
+    UsageRecord,
 };
 use tollgate_state::Subject;
 
@@ -118,7 +119,10 @@ struct Detail<'a> {
     trace: Option<&'a TraceParent>,
 }
 
-pub(super) fn push_request<'a>(values: &mut Vec<Value<'a>>, settlement: &'a Settlement) -> Result<(), StoreError> {
+pub(super) fn push_request<'a>(
+    values: &mut Vec<Value<'a>>,
+    settlement: &'a Settlement,
+) -> Result<(), StoreError> {
     let request = &settlement.request;
     let detail = Detail { decision: &request.decision, tags: &request.tags, trace: request.trace.as_ref() };
     let (user_id, service_account_id) = match request.principal.subject {
@@ -173,7 +177,11 @@ pub(super) fn push_request<'a>(values: &mut Vec<Value<'a>>, settlement: &'a Sett
     Ok(())
 }
 
-pub(super) fn push_attempt<'a>(values: &mut Vec<Value<'a>>, request: &RequestRecord, attempt: &'a UsageRecord) {
+pub(super) fn push_attempt<'a>(
+    values: &mut Vec<Value<'a>>,
+    request: &RequestRecord,
+    attempt: &'a UsageRecord,
+) {
     values.extend([
         request.request_id.into(),
         attempt.attempt.into(),

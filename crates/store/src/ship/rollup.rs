@@ -5,7 +5,9 @@
 
 use std::collections::HashMap;
 
-use tollgate_core::{DeploymentId, KeyId, Operation, OrganizationId, ProjectId, ProviderId, TeamId, TokenUsage};
+use tollgate_core::{
+    DeploymentId, KeyId, NanoUsd, Operation, OrganizationId, ProjectId, ProviderId, TeamId, TokenUsage,
+};
 use tollgate_ledger::record::{Outcome, RequestRecord, Settlement};
 use uuid::Uuid;
 
@@ -14,6 +16,11 @@ use crate::database::Value;
 
 /// One hour in microseconds.
 pub(crate) const HOUR_US: i64 = 3_600_000_000;
+
+/// A record with more than these is not a real call. In the sums such figures are cut, because a sum that overflows its
+/// column would stop the shipping of everything behind it; the record itself keeps them.
+const COUNT_CAP: u64 = 1 << 40;
+const COST_CAP_NANOS_USD: i64 = 1_000_000_000_000_000;
 
 pub(super) static ROLLUPS: BulkInsert = BulkInsert::new(
     "usage_hourly",
@@ -101,13 +108,14 @@ impl<'a> Rollup<'a> {
         sums.requests += 1;
         sums.errors += u64::from(is_error(request.outcome));
         sums.unknown_cost_requests += u64::from(request.cost.is_none());
-        sums.latency_us = sums.latency_us.saturating_add(request.latency_us);
+        sums.latency_us = sums.latency_us.saturating_add(request.latency_us.min(COUNT_CAP));
         if let Some(time_to_first_token_us) = request.time_to_first_token_us {
-            sums.time_to_first_token_us = sums.time_to_first_token_us.saturating_add(time_to_first_token_us);
+            sums.time_to_first_token_us =
+                sums.time_to_first_token_us.saturating_add(time_to_first_token_us.min(COUNT_CAP));
             sums.time_to_first_token_count += 1;
         }
         if settlement.attempts.is_empty() {
-            sums.consumed(&request.usage, request.cost.map_or(0, |cost| cost.get()));
+            sums.consumed(&request.usage, request.cost);
         }
         for attempt in &settlement.attempts {
             let group = Group {
@@ -117,7 +125,7 @@ impl<'a> Rollup<'a> {
             };
             let sums = self.groups.entry(group).or_default();
             sums.attempts += 1;
-            sums.consumed(&attempt.usage, attempt.cost.map_or(0, |cost| cost.get()));
+            sums.consumed(&attempt.usage, attempt.cost);
         }
     }
 
@@ -176,15 +184,20 @@ impl<'a> Group<'a> {
 }
 
 impl Sums {
-    fn consumed(&mut self, usage: &TokenUsage, cost_nanos_usd: i64) {
+    fn consumed(&mut self, usage: &TokenUsage, cost: Option<NanoUsd>) {
         let tokens = &mut self.tokens;
-        tokens.input = tokens.input.saturating_add(usage.input);
-        tokens.cache_read = tokens.cache_read.saturating_add(usage.cache_read);
-        tokens.cache_write = tokens.cache_write.saturating_add(usage.cache_write);
-        tokens.cache_write_long = tokens.cache_write_long.saturating_add(usage.cache_write_long);
-        tokens.output = tokens.output.saturating_add(usage.output);
-        tokens.reasoning = tokens.reasoning.saturating_add(usage.reasoning);
-        self.cost_nanos_usd = self.cost_nanos_usd.saturating_add(cost_nanos_usd);
+        for (sum, count) in [
+            (&mut tokens.input, usage.input),
+            (&mut tokens.cache_read, usage.cache_read),
+            (&mut tokens.cache_write, usage.cache_write),
+            (&mut tokens.cache_write_long, usage.cache_write_long),
+            (&mut tokens.output, usage.output),
+            (&mut tokens.reasoning, usage.reasoning),
+        ] {
+            *sum = sum.saturating_add(count.min(COUNT_CAP));
+        }
+        let cost = cost.map_or(0, NanoUsd::get).min(COST_CAP_NANOS_USD);
+        self.cost_nanos_usd = self.cost_nanos_usd.saturating_add(cost);
     }
 
     fn push(self, values: &mut Vec<Value<'_>>) {

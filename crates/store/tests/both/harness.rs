@@ -6,9 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tollgate_access::{Actor, Permission, Proof, Scope};
-use tollgate_core::{
-    AdminTokenId, Clock, ModelPattern, OrganizationId, ProviderId, TeamId, UnixMicros,
-};
+use tollgate_core::{AdminTokenId, Clock, ModelPattern, OrganizationId, ProviderId, TeamId, UnixMicros};
 use tollgate_state::objects::{CredentialAlgorithm, KeyOwner, TimeoutOverrides};
 use tollgate_state::{CredentialLookup, Grants};
 use tollgate_store::{
@@ -170,6 +168,7 @@ pub(crate) async fn tree(store: &Store) -> Tree {
     let organization_id = store.create_organization(&admin(), "Example").await.unwrap().id;
     let team_id = store.create_team(&admin(), organization_id, "research").await.unwrap().id;
     let draft = provider_draft("upstream");
-    let provider = store.create_provider(&admin(), organization_id, ProviderId::generate(), draft).await.unwrap();
+    let provider =
+        store.create_provider(&admin(), organization_id, ProviderId::generate(), draft).await.unwrap();
     Tree { organization_id, team_id, provider }
 }

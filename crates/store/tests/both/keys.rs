@@ -1,7 +1,7 @@
 use sqlx::Connection;
 use tollgate_core::UnixMicros;
-use tollgate_state::objects::KeyOwner;
 use tollgate_state::CredentialLookup;
+use tollgate_state::objects::KeyOwner;
 use tollgate_store::{KeyFilter, KeyUpdate, Keys, NewCredential, ObjectKind, PageRequest, StoreError};
 
 use crate::harness::*;

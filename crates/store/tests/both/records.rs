@@ -6,8 +6,8 @@ use tollgate_core::{
 };
 use tollgate_ledger::journal::Position;
 use tollgate_ledger::record::{
-    Candidate, DecisionRecord, Outcome, ProviderObjectRecord, RequestRecord, Settlement, TraceParent, UsageRecord,
-    UsageSource, Verdict,
+    Candidate, DecisionRecord, Outcome, ProviderObjectRecord, RequestRecord, Settlement, TraceParent,
+    UsageRecord, UsageSource, Verdict,
 };
 use tollgate_state::{Payer, Principal, Subject};
 use tollgate_store::Shipment;

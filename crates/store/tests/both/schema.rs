@@ -21,7 +21,9 @@ async fn of_sqlite(location: &str) -> Columns {
             .await
             .unwrap();
         assert_eq!(strict, 1, "{table} is not STRICT");
-        let info = AssertSqlSafe(format!("SELECT name, type, \"notnull\" = 0 AND pk = 0 FROM pragma_table_info('{table}')"));
+        let info = AssertSqlSafe(format!(
+            "SELECT name, type, \"notnull\" = 0 AND pk = 0 FROM pragma_table_info('{table}')"
+        ));
         for column in sqlx::query(info).fetch_all(&mut connection).await.unwrap() {
             let kind: String = column.get(1);
             columns.insert((table.clone(), column.get(0)), (kind.to_lowercase(), column.get(2)));
@@ -65,7 +67,8 @@ on_both_databases! {
 fn migration_files_come_in_pairs() {
     let names = |folder: &str| {
         let path = format!("{}/migrations/{folder}", env!("CARGO_MANIFEST_DIR"));
-        let mut names: Vec<_> = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let mut names: Vec<_> =
+            std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
         names
     };

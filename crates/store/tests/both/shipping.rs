@@ -16,6 +16,10 @@ pub(crate) async fn totals(store: &tollgate_store::Store, organization_id: Organ
     store.usage(&admin(), organization_id, &query).await.unwrap().groups[0].totals
 }
 
+fn position(number: u64) -> Position {
+    if number == 0 { Position::START } else { at(number) }
+}
+
 on_both_databases! {
     async fn what_was_shipped_is_read_back_unchanged(test) {
         let store = &test.store;
@@ -92,6 +96,28 @@ on_both_databases! {
             let read = store.get_request(&admin(), settlement.request.request_id).await.unwrap();
             assert_eq!((read.request.record, read.attempts), (settlement.request.clone(), settlement.attempts.clone()));
         }
+    }
+
+    async fn no_content_of_a_record_stops_the_shipping(test) {
+        let store = &test.store;
+        let tree = tree(store).await;
+        let mut strange = full(&tree, NOW);
+        strange.request.customer = Some("a\0b".into());
+        strange.request.tags = vec![("nul".into(), "\0".into())];
+        strange.request.latency_us = u64::MAX;
+        strange.request.cost = Some(NanoUsd::MAX);
+        strange.attempts[0].usage.input = u64::MAX;
+        strange.attempts[0].cost = Some(NanoUsd::MAX);
+        for number in 0..3 {
+            let mut again = strange.clone();
+            again.request.request_id = RequestId::generate();
+            store.system_ship(&shipment(position(number), position(number + 1), &[again.clone()], &[])).await.unwrap();
+            let read = store.get_request(&admin(), again.request.request_id).await.unwrap();
+            assert_eq!(read.request.record.customer.as_deref(), Some("a\u{fffd}b"));
+            assert_eq!(read.request.record.tags, again.request.tags);
+            assert_eq!(read.attempts[0].cost, Some(NanoUsd::MAX));
+        }
+        assert_eq!(totals(store, tree.organization_id).await.requests, 3);
     }
 
     async fn two_shippers_of_one_journal_ship_it_once(test) {

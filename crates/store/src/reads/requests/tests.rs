@@ -11,13 +11,22 @@ fn filters() -> Vec<(&'static str, RequestFilter)> {
         (by_time, all()),
         (by_time, RequestFilter { from: time, to: time, ..all() }),
         (by_time, RequestFilter { project_id: Some(ProjectId::generate()), ..all() }),
-        (by_time, RequestFilter { model: Some("m".into()), status_class: Some(StatusClass::ServerError), ..all() }),
+        (
+            by_time,
+            RequestFilter { model: Some("m".into()), status_class: Some(StatusClass::ServerError), ..all() },
+        ),
         (by_time, RequestFilter { provider_id: Some(ProviderId::generate()), stream: Some(true), ..all() }),
         (by_time, RequestFilter { outcome: Some(Outcome::Failed), min_cost: Some(NanoUsd::new(1)), ..all() }),
         ("request_records_by_team", RequestFilter { team_id: team, ..all() }),
-        ("request_records_by_team", RequestFilter { team_id: team, from: time, model: Some("m".into()), ..all() }),
+        (
+            "request_records_by_team",
+            RequestFilter { team_id: team, from: time, model: Some("m".into()), ..all() },
+        ),
         ("request_records_by_key", RequestFilter { key_id: key, ..all() }),
-        ("request_records_by_key", RequestFilter { key_id: key, to: time, outcome: Some(Outcome::Failed), ..all() }),
+        (
+            "request_records_by_key",
+            RequestFilter { key_id: key, to: time, outcome: Some(Outcome::Failed), ..all() },
+        ),
     ]
 }
 
