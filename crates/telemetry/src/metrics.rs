@@ -135,6 +135,8 @@ impl Metrics {
     }
 }
 
+/// One histogram of a series.
+type Choose = fn(&Series) -> &Histogram;
 type Value = fn(&Series) -> Vec<(&'static str, &'static str, f64)>;
 
 /// Counter families of a series: name, help, and the values with one more label each.
@@ -191,7 +193,7 @@ impl Collector for MetricsCollector {
                 }
             }
         }
-        let histograms: [(&str, &str, fn(&Series) -> &Histogram); 2] = [
+        let histograms: [(&str, &str, Choose); 2] = [
             (
                 "tollgate_request_duration_seconds",
                 "From the request's first byte to the answer's last.",

@@ -10,12 +10,14 @@
 
 pub mod canned;
 pub mod client;
+pub mod gateway;
 pub mod malformed;
 pub mod process;
 pub mod scripted;
 
 pub use canned::Canned;
 pub use client::{RawClient, RawResponse};
+pub use gateway::{GatewayPlan, TestGateway};
 pub use malformed::{Malformed, Outcome};
 pub use process::{Bootstrap, Settings, TollgateProcess};
 pub use scripted::{Behaviour, Framing, Match, RecordedRequest, Reply, ScriptedProvider, Signal, Step};

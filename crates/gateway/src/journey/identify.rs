@@ -1,5 +1,6 @@
 //! Who calls: finds the credential in the headers, and the key and payer that belong to it.
 
+use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -31,7 +32,7 @@ pub struct Identified {
     pub published: Arc<Published>,
     pub credential: Arc<ActiveCredential>,
     pub account: Account,
-    _made_here: (),
+    _made_here: PhantomData<()>,
 }
 
 /// Identifies the caller of an inference call.
@@ -40,7 +41,7 @@ pub async fn identify(core: &Rc<Core>, accepted: Accepted) -> Result<Identified,
     let found = credential(core, &published, &accepted.head.headers).await;
     let credential = found.map_err(Refused::anonymous)?;
     let account = Account::open(core, &accepted, &credential, published.snapshot.version);
-    Ok(Identified { accepted, published, credential, account, _made_here: () })
+    Ok(Identified { accepted, published, credential, account, _made_here: PhantomData })
 }
 
 /// The credential that a request's headers prove.

@@ -1,5 +1,6 @@
 //! May this caller use this model: resolves the name, checks the grants, and finds what an object id is tied to.
 
+use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ pub struct Permitted {
     pub name: Box<str>,
     /// The only deployment that can serve, because it holds what the body refers to.
     pub pinned: Option<DeploymentId>,
-    _made_here: (),
+    _made_here: PhantomData<()>,
 }
 
 /// Finds the model and checks that the key may use it.
@@ -33,7 +34,7 @@ pub async fn permit(core: &Rc<Core>, mut understood: Understood) -> Result<Permi
     };
     understood.account.resolved(&model, &name);
     match pin(core, &understood).await {
-        Ok(pinned) => Ok(Permitted { understood, model, name, pinned, _made_here: () }),
+        Ok(pinned) => Ok(Permitted { understood, model, name, pinned, _made_here: PhantomData }),
         Err(problem) => Err(Refused::known(understood.account, problem)),
     }
 }

@@ -3,6 +3,7 @@
 //! A weighted draw without replacement among the healthy ones; weight 0 comes last. When none is healthy, health is
 //! ignored: a provider that may fail is better than a certain refusal.
 
+use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -32,7 +33,7 @@ pub struct Shortlisted {
     pub permitted: Permitted,
     /// Best first; never empty.
     pub eligible: Vec<Eligible>,
-    _made_here: (),
+    _made_here: PhantomData<()>,
 }
 
 /// Chooses and orders the deployments.
@@ -59,7 +60,7 @@ pub fn shortlist(core: &Rc<Core>, inspected: Inspected) -> Result<Shortlisted, B
     if eligible.len() > 1 {
         order_by_weight(core, &mut eligible);
     }
-    Ok(Shortlisted { permitted, eligible, _made_here: () })
+    Ok(Shortlisted { permitted, eligible, _made_here: PhantomData })
 }
 
 /// The deployments that speak a dialect which the call can be put into.

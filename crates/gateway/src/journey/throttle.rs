@@ -1,5 +1,6 @@
 //! What needs no body: whether the process takes more calls now. Limits per caller will be asked here too.
 
+use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
@@ -14,7 +15,7 @@ use crate::problem::{Problem, Refused};
 #[derive(Debug)]
 pub struct Throttled {
     pub identified: Identified,
-    _made_here: (),
+    _made_here: PhantomData<()>,
 }
 
 /// Refuses a call beyond what the process can hold.
@@ -27,5 +28,5 @@ pub fn throttle(core: &Rc<Core>, identified: Identified) -> Result<Throttled, Bo
                 .with_retry(RetryAdvice::AfterMs(1_000));
         return Err(Refused::known(identified.account, problem));
     }
-    Ok(Throttled { identified, _made_here: () })
+    Ok(Throttled { identified, _made_here: PhantomData })
 }

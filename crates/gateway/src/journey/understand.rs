@@ -1,5 +1,6 @@
 //! What is asked, read once: the body is collected within bounds and checked, and a few fields are found in it.
 
+use std::marker::PhantomData;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +37,7 @@ pub struct Understood {
     pub account: Account,
     /// The body's share of memory.
     pub held: HeldBytes,
-    _made_here: (),
+    _made_here: PhantomData<()>,
 }
 
 /// Reads and checks the body.
@@ -68,7 +69,7 @@ pub async fn understand(core: &Rc<Core>, throttled: Throttled) -> Result<Underst
         credential: identified.credential,
         account,
         held,
-        _made_here: (),
+        _made_here: PhantomData,
     })
 }
 

@@ -38,7 +38,7 @@ pub struct ProviderAnswer {
 pub(super) struct Failure {
     /// What the client is told if this was the last attempt and there is no answer to pass on.
     problem: Problem,
-    answer: Option<ProviderAnswer>,
+    answer: Option<Box<ProviderAnswer>>,
     /// Whether another attempt can help.
     pub may_retry: bool,
     /// Whether it can help at the same deployment.
@@ -148,7 +148,7 @@ impl Failure {
             }
         };
         if pass_on {
-            failure.answer = provider_answer(call, eligible, classification, head, body).await;
+            failure.answer = provider_answer(call, eligible, classification, head, body).await.map(Box::new);
         }
         failure
     }
@@ -170,7 +170,7 @@ impl Failure {
             answer.headers.insert("x-should-retry", http::HeaderValue::from_static("false"));
         }
         account.fail_as(answer.fault, &answer.kind, Outcome::Failed, answer.status.as_u16());
-        Ok(Attempted { call, served: Served::Refusal(answer), account, terms })
+        Ok(Attempted { call, served: Served::Refusal(*answer), account, terms })
     }
 }
 

@@ -122,17 +122,19 @@ fn translated(
             native_structured_output: known
                 .native_structured_output
                 .unwrap_or(default.native_structured_output),
+            reasoning_effort: known.reasoning.unwrap_or(default.reasoning_effort),
             max_completion_tokens: &*target.kind.kind == "openai",
             ..default
         },
     };
-    let body = translate::translate_request(call.dialect, dialect, call.peeked.body(), &context)
+    let mut body = translate::translate_request(call.dialect, dialect, call.peeked.body(), &context)
         .map_err(|error| Failure::from_problem(request_problem(error)))?;
     // Headers that unlock or version fields of the client's dialect mean nothing in another.
     for name in ["anthropic-beta", "anthropic-version", "openai-beta"] {
         headers.remove(name);
     }
     apply_defaults(&mut headers, target);
+    body.carry.created_unix_s = call.created_unix_s();
     let losses = body.losses.iter().map(|loss| loss.to_string().into()).collect();
     let translation = Some(Translation { carry: body.carry, losses });
     let body = OutboundBody::from(Bytes::from(body.body));

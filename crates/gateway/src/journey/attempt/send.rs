@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, response};
-use tollgate_core::{Dialect, ModelPattern, Operation, RequestId};
+use tollgate_core::{Dialect, ModelPattern, Operation, RequestId, UnixMicros};
 use tollgate_providers::{Classification, classify};
 use tollgate_state::Principal;
 use tollgate_upstream::InboundBody;
@@ -36,6 +36,7 @@ pub struct Call {
     /// The configured name or pattern that it resolved to.
     pub model_pattern: ModelPattern,
     pub principal: Principal,
+    started_at: UnixMicros,
     gone: Rc<Cell<bool>>,
     held: HeldBytes,
 }
@@ -59,6 +60,7 @@ impl Call {
             model,
             model_pattern,
             principal: understood.credential.principal,
+            started_at: understood.started_at,
             gone,
             held: understood.held,
         };
@@ -68,6 +70,11 @@ impl Call {
     /// Whether nobody waits for the answer any more.
     pub fn client_gone(&self) -> bool {
         self.gone.get()
+    }
+
+    /// When the call came in, for dialects whose answers are dated.
+    pub fn created_unix_s(&self) -> u64 {
+        u64::try_from(self.started_at.as_secs()).unwrap_or(0)
     }
 
     /// Bytes of memory that the call's body takes.

@@ -1,0 +1,150 @@
+//! What a test's gateway is configured with.
+
+use tollgate_catalog::Price;
+use tollgate_core::{
+    CredentialId, DeploymentId, KeyId, ModelId, ModelPattern, OrganizationId, ProviderId, SecretText, TeamId,
+};
+use tollgate_gateway::Settings;
+use tollgate_state::objects::{
+    Configuration, CredentialAlgorithm, CredentialObject, DeploymentObject, KeyObject, KeyOwner, ModelObject,
+    Organization, Owner, ProviderObject, Team, TimeoutOverrides,
+};
+use tollgate_state::{CredentialLookup, Grants};
+
+use super::now;
+
+/// Providers and models of a test, in one organization with one team and one key.
+#[derive(Debug, Clone)]
+pub struct GatewayPlan {
+    pub settings: Settings,
+    organization_id: OrganizationId,
+    providers: Vec<ProviderObject>,
+    models: Vec<ModelObject>,
+}
+
+/// The credential that test providers get.
+pub const PROVIDER_SECRET: &str = "sk-provider-canary-0123456789";
+
+impl Default for GatewayPlan {
+    fn default() -> Self {
+        Self {
+            settings: Settings::default(),
+            organization_id: OrganizationId::generate(),
+            providers: Vec::new(),
+            models: Vec::new(),
+        }
+    }
+}
+
+impl GatewayPlan {
+    /// Adds a provider of a kind at a URL on this machine.
+    #[must_use]
+    pub fn provider(mut self, name: &str, kind: &str, url: &str) -> Self {
+        self.providers.push(ProviderObject {
+            id: ProviderId::generate(),
+            organization_id: self.organization_id,
+            name: name.into(),
+            kind: kind.into(),
+            base_url: Some(format!("{url}/v1")),
+            secret: Some(SecretText::new(PROVIDER_SECRET.into())),
+            region: Some("test-1".into()),
+            internal: true,
+            timeouts: TimeoutOverrides::default(),
+            discovered_models: Vec::new(),
+            enabled: true,
+            owner: Owner::Api,
+            created_at: now(),
+            updated_at: now(),
+        });
+        self
+    }
+
+    /// Sets the time-outs of the last provider.
+    #[must_use]
+    pub fn timeouts(mut self, timeouts: TimeoutOverrides) -> Self {
+        if let Some(provider) = self.providers.last_mut() {
+            provider.timeouts = timeouts;
+        }
+        self
+    }
+
+    /// Adds a model with one deployment per `(provider, upstream model, weight)`, at one dollar per million tokens
+    /// of input and two of output.
+    #[must_use]
+    pub fn model(mut self, name: &str, deployments: &[(&str, &str, u32)]) -> Self {
+        let price: Price = serde_json::from_value(serde_json::json!({
+            "input": "1", "output": "2", "cache_read": "0.1", "cache_write": "1.25", "cache_write_long": "2",
+        }))
+        .expect("a valid price");
+        let deployments = deployments
+            .iter()
+            .map(|(provider, upstream_model, weight)| DeploymentObject {
+                id: DeploymentId::generate(),
+                provider_id: self.provider_id(provider),
+                upstream_model: (!upstream_model.is_empty()).then(|| (*upstream_model).into()),
+                weight: *weight,
+                price: Some(price.clone()),
+                timeouts: TimeoutOverrides::default(),
+                enabled: true,
+            })
+            .collect();
+        self.models.push(ModelObject {
+            id: ModelId::generate(),
+            organization_id: self.organization_id,
+            name: ModelPattern::parse(name).expect("a valid model name"),
+            open: true,
+            deployments,
+            enabled: true,
+            owner: Owner::Api,
+            created_at: now(),
+            updated_at: now(),
+        });
+        self
+    }
+
+    fn provider_id(&self, name: &str) -> ProviderId {
+        let found = self.providers.iter().find(|provider| provider.name == name);
+        found.unwrap_or_else(|| panic!("the plan has no provider {name}")).id
+    }
+
+    pub(super) fn configuration(
+        self,
+        lookup: CredentialLookup,
+        pepper_version: u32,
+        hash: [u8; 32],
+    ) -> Configuration {
+        let organization_id = self.organization_id;
+        let team = Team { id: TeamId::generate(), organization_id, name: "team".into(), created_at: now() };
+        let key = KeyObject {
+            id: KeyId::generate(),
+            organization_id,
+            owned_by: KeyOwner::Team(team.id),
+            name: "test".into(),
+            grants: Grants::everything(),
+            expires_at: None,
+            revoked_at: None,
+            created_at: now(),
+        };
+        let credential = CredentialObject {
+            id: CredentialId::generate(),
+            key_id: key.id,
+            organization_id,
+            lookup,
+            algorithm: CredentialAlgorithm::HmacSha256,
+            pepper_version,
+            hash,
+            expires_at: None,
+            created_at: now(),
+        };
+        Configuration {
+            version: 1,
+            organizations: vec![Organization { id: organization_id, name: "acme".into(), created_at: now() }],
+            teams: vec![team],
+            projects: Vec::new(),
+            providers: self.providers,
+            models: self.models,
+            keys: vec![key],
+            credentials: vec![credential],
+        }
+    }
+}
