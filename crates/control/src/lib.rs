@@ -1,1 +1,22 @@
-//! See ARCHITECTURE.md.
+//! The control plane: admin API, publishing of snapshots, configuration files, audit.
+//!
+//! It knows the data plane by the ports of [`ports`] only.
+
+mod api;
+pub mod bootstrap;
+mod call;
+pub mod connection;
+mod file_keys;
+mod lookups;
+pub mod openapi;
+mod plane;
+pub mod ports;
+mod problem;
+pub mod publisher;
+mod route;
+#[cfg(test)]
+mod test_plane;
+
+pub use connection::{Connection, Installation, OpenError};
+pub use plane::{ControlPlane, Parts};
+pub use problem::{FieldError, Problem};

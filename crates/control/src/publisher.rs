@@ -1,0 +1,346 @@
+//! From the store to the data plane: loads, builds, publishes, and keeps what is published fresh.
+
+mod last_known_good;
+mod source;
+
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use parking_lot::Mutex as SyncMutex;
+use schemars::JsonSchema;
+use serde::Serialize;
+use tokio::sync::{Mutex, Notify, watch};
+use tollgate_access::token::PepperRing;
+use tollgate_core::KeyId;
+use tollgate_state::Snapshot;
+use tollgate_state::build::{Problem, build};
+use tollgate_store::{Changes, Keys, ObjectKind};
+
+use crate::connection::{Connection, Installation, OpenError};
+use crate::ports::SnapshotSink;
+pub use last_known_good::LastKnownGoodError;
+
+use last_known_good::LastKnownGood;
+pub(crate) use source::{active_credentials, load};
+
+/// How often the store is asked whether another process wrote.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// The last-known-good file is written at most this often.
+const LAST_KNOWN_GOOD_PAUSE: Duration = Duration::from_secs(2);
+/// With more changed keys than this, reading all at once is cheaper than one by one.
+const MANY_KEYS: usize = 2_000;
+
+/// Why something was not published.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The configuration in the store is inconsistent; what was published before stays.
+    #[error("the configuration cannot be used: {}", .0.join("; "))]
+    Refused(Vec<String>),
+    #[error("no data plane is connected yet")]
+    NotConnected,
+}
+
+impl From<tollgate_store::StoreError> for PublishError {
+    fn from(error: tollgate_store::StoreError) -> Self {
+        Self::Open(OpenError::Store(error))
+    }
+}
+
+impl From<tollgate_access::SealError> for PublishError {
+    fn from(error: tollgate_access::SealError) -> Self {
+        Self::Open(OpenError::Seal(error))
+    }
+}
+
+impl From<Vec<Problem>> for PublishError {
+    fn from(problems: Vec<Problem>) -> Self {
+        Self::Refused(problems.iter().map(ToString::to_string).collect())
+    }
+}
+
+/// Why the process cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    #[error("the store is down ({store}), and there is no usable last-known-good configuration: {file}")]
+    NothingToStartFrom { store: OpenError, file: LastKnownGoodError },
+}
+
+/// What the process started with.
+#[derive(Debug)]
+pub struct Boot {
+    /// Recognises the keys of what was published.
+    pub peppers: PepperRing,
+    pub version: u64,
+    /// Why the store was not used, if it was not.
+    pub from_last_known_good: Option<String>,
+}
+
+/// How publishing is doing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct PublishStatus {
+    /// The version of the configuration that requests see.
+    pub published_version: u64,
+    /// Active credentials that requests can use.
+    pub credentials: usize,
+    /// Why the newest configuration is not published. Requests see the one before.
+    pub problems: Vec<String>,
+    /// Why the store cannot be asked for changes.
+    pub store_problem: Option<String>,
+    /// Whether the configuration came from the last-known-good file because the store was down.
+    pub from_last_known_good: bool,
+}
+
+/// Publishes the store's configuration to one sink.
+pub struct Publisher {
+    connection: Arc<Connection>,
+    sink: OnceLock<Arc<dyn SnapshotSink>>,
+    published: Mutex<Published>,
+    status: SyncMutex<PublishStatus>,
+    file: LastKnownGood,
+    file_due: Notify,
+}
+
+impl std::fmt::Debug for Publisher {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Publisher").field("status", &*self.status.lock()).finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
+struct Published {
+    snapshot: Snapshot,
+    /// Whether anything was read from the store; what comes from the file is not gone on from.
+    from_store: bool,
+    /// Models or providers changed and could not be taken over yet.
+    models_pending: bool,
+}
+
+impl Publisher {
+    pub(crate) fn new(connection: Arc<Connection>, data_directory: &Path) -> Arc<Self> {
+        Arc::new(Self {
+            connection,
+            sink: OnceLock::new(),
+            published: Mutex::default(),
+            status: SyncMutex::default(),
+            file: LastKnownGood::in_directory(data_directory),
+            file_due: Notify::new(),
+        })
+    }
+
+    /// The connection and what it has become.
+    pub fn status(&self) -> PublishStatus {
+        self.status.lock().clone()
+    }
+
+    pub(crate) async fn boot(&self, sink: Arc<dyn SnapshotSink>) -> Result<Boot, BootError> {
+        let _ = self.sink.set(sink);
+        let store_error = match self.connection.open().await {
+            Ok(installation) => match self.publish_from(installation).await {
+                Ok(()) => {
+                    let peppers =
+                        installation.open_peppers().ring().ok_or(PublishError::from(OpenError::NoPepper))?;
+                    return Ok(Boot {
+                        peppers,
+                        version: self.status().published_version,
+                        from_last_known_good: None,
+                    });
+                }
+                Err(PublishError::Open(error)) if error.is_unavailable() => error,
+                Err(error) => return Err(error.into()),
+            },
+            Err(error) if error.is_unavailable() => error,
+            Err(error) => return Err(PublishError::from(error).into()),
+        };
+        self.boot_from_file(store_error).await
+    }
+
+    async fn boot_from_file(&self, store: OpenError) -> Result<Boot, BootError> {
+        let (configuration, peppers) = match self.file.read(self.connection.root()).await {
+            Ok(read) => read,
+            Err(file) => return Err(BootError::NothingToStartFrom { store, file }),
+        };
+        let ring = peppers.ring().ok_or(PublishError::from(OpenError::NoPepper))?;
+        let mut published = self.published.lock().await;
+        published.snapshot = build(&configuration).map_err(PublishError::from)?;
+        self.hand_over(&published.snapshot)?;
+        let mut status = self.status.lock();
+        status.from_last_known_good = true;
+        status.store_problem = Some(store.to_string());
+        tracing::warn!(version = configuration.version, error = %store, "the store is down: started from the last-known-good configuration");
+        Ok(Boot {
+            peppers: ring,
+            version: configuration.version,
+            from_last_known_good: Some(store.to_string()),
+        })
+    }
+
+    /// Publishes what the store holds now. When this returns, new requests see every write that was committed before
+    /// the call.
+    pub async fn publish_latest(&self) -> Result<(), PublishError> {
+        let outcome = match self.connection.open().await {
+            Ok(installation) => self.publish_from(installation).await,
+            Err(error) => Err(error.into()),
+        };
+        self.note(&outcome);
+        outcome
+    }
+
+    async fn publish_from(&self, installation: &Installation) -> Result<(), PublishError> {
+        let mut published = self.published.lock().await;
+        if !published.from_store {
+            return self.publish_everything(installation, &mut published).await;
+        }
+        let since = published.snapshot.version;
+        let changes = installation.store.system_changes_since(since).await?;
+        if changes.version == since && !published.models_pending {
+            return Ok(());
+        }
+        let keys = changed_keys(&changes);
+        if keys.len() > MANY_KEYS {
+            return self.publish_everything(installation, &mut published).await;
+        }
+        // Keys first and by themselves: a configuration that cannot be used must not keep a revoked key alive.
+        let next = source::with_keys(installation, &published.snapshot, changes.version, &keys).await?;
+        published.models_pending |= changes.changes.iter().any(|change| rebuilds_models(change.kind));
+        let mut problem = None;
+        if published.models_pending {
+            match self.take_over_models(installation, &next).await {
+                Ok(rebuilt) => {
+                    *published = Published { snapshot: rebuilt, from_store: true, models_pending: false };
+                    self.file_due.notify_one();
+                    return Ok(());
+                }
+                Err(error) => problem = Some(error),
+            }
+        }
+        self.hand_over(&next)?;
+        published.snapshot = next;
+        self.file_due.notify_one();
+        problem.map_or(Ok(()), Err)
+    }
+
+    async fn publish_everything(
+        &self,
+        installation: &Installation,
+        published: &mut Published,
+    ) -> Result<(), PublishError> {
+        let configuration = load(installation, Keys::Include).await?;
+        let snapshot = build(&configuration)?;
+        drop(configuration);
+        self.hand_over(&snapshot)?;
+        *published = Published { snapshot, from_store: true, models_pending: false };
+        self.file_due.notify_one();
+        Ok(())
+    }
+
+    /// Publishes the same credentials with models and providers as the store has them now.
+    async fn take_over_models(
+        &self,
+        installation: &Installation,
+        next: &Snapshot,
+    ) -> Result<Snapshot, PublishError> {
+        let rebuilt = build(&load(installation, Keys::Omit).await?)?;
+        let mut rebuilt = next.with_models_of(&rebuilt);
+        // What was written since the changes were read is read again, once more for nothing.
+        rebuilt.version = next.version;
+        self.hand_over(&rebuilt)?;
+        Ok(rebuilt)
+    }
+
+    fn hand_over(&self, snapshot: &Snapshot) -> Result<(), PublishError> {
+        let sink = self.sink.get().ok_or(PublishError::NotConnected)?;
+        sink.publish(Arc::new(snapshot.clone())).map_err(PublishError::Refused)?;
+        let mut status = self.status.lock();
+        status.published_version = snapshot.version;
+        status.credentials = snapshot.credential_count();
+        Ok(())
+    }
+
+    /// Keeps the outcome for the status, and logs it when it is news.
+    fn note(&self, outcome: &Result<(), PublishError>) {
+        let mut status = self.status.lock();
+        match outcome {
+            Ok(()) => {
+                if status.store_problem.take().is_some() {
+                    tracing::info!("the store answers again");
+                }
+                status.problems.clear();
+                status.from_last_known_good = false;
+            }
+            Err(PublishError::Refused(problems)) => {
+                if status.problems != *problems {
+                    tracing::error!(
+                        ?problems,
+                        "the configuration cannot be used; requests see the one before"
+                    );
+                }
+                status.problems.clone_from(problems);
+                status.store_problem = None;
+            }
+            Err(error) => {
+                let text = error.to_string();
+                if status.store_problem.as_ref() != Some(&text) {
+                    tracing::warn!(%error, "the store cannot be asked for changes; requests see what was published");
+                }
+                status.store_problem = Some(text);
+            }
+        }
+    }
+
+    /// Asks for other processes' writes and keeps the last-known-good file, until told to stop.
+    pub(crate) async fn run(self: Arc<Self>, mut stopped: watch::Receiver<bool>) {
+        let polling = async {
+            let mut interval = tokio::time::interval(POLL_INTERVAL);
+            interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            loop {
+                interval.tick().await;
+                let _ = self.publish_latest().await;
+            }
+        };
+        let saving = async {
+            loop {
+                self.file_due.notified().await;
+                if let Err(error) = self.save_last_known_good().await {
+                    tracing::warn!(%error, "the last-known-good configuration was not written");
+                }
+                tokio::time::sleep(LAST_KNOWN_GOOD_PAUSE).await;
+            }
+        };
+        tokio::select! {
+            () = polling => {}
+            () = saving => {}
+            _ = stopped.wait_for(|stopped| *stopped) => {}
+        }
+    }
+
+    /// Writes the file from which the data plane starts when the store is down.
+    pub async fn save_last_known_good(&self) -> Result<(), LastKnownGoodError> {
+        let installation = self.connection.open().await?;
+        let configuration = load(installation, Keys::Include).await?;
+        self.file.write(self.connection.root(), configuration, installation.open_peppers()).await
+    }
+}
+
+fn changed_keys(changes: &Changes) -> Vec<KeyId> {
+    let keys = changes.changes.iter().filter(|change| change.kind == ObjectKind::Key);
+    let mut ids: Vec<_> = keys.map(|change| KeyId::from_uuid(change.id)).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+/// Whether a change of such an object changes what can be asked for. Teams and projects are seen through their keys.
+const fn rebuilds_models(kind: ObjectKind) -> bool {
+    matches!(
+        kind,
+        ObjectKind::Organization | ObjectKind::Provider | ObjectKind::Model | ObjectKind::Deployment
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,206 @@
+//! The file from which the data plane starts when the store is down: the whole configuration, sealed by the root key.
+
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use tollgate_access::peppers::OpenPeppers;
+use tollgate_access::{Place, Purpose, RootKey, SealError, Sealed, Sealer};
+use tollgate_core::{OrganizationId, ProviderId, SecretText, UnixMicros};
+use tollgate_state::objects::{
+    Configuration, CredentialObject, KeyObject, ModelObject, Organization, Owner, Project, ProviderObject,
+    Team, TimeoutOverrides,
+};
+use zeroize::Zeroizing;
+
+use crate::connection::OpenError;
+
+const FILE_NAME: &str = "last-known-good";
+const PLACE: Place<'static> =
+    Place { table: "file", row: FILE_NAME, column: "content", organization_id: None };
+
+/// Why the file cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum LastKnownGoodError {
+    #[error("{}: {source}", path.display())]
+    File { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    #[error("its content cannot be read: {0}")]
+    Content(String),
+    #[error(transparent)]
+    Store(#[from] OpenError),
+}
+
+/// Where the file is.
+#[derive(Debug, Clone)]
+pub(super) struct LastKnownGood {
+    path: PathBuf,
+}
+
+/// Objects as JSON, because prices read themselves only from a format that describes itself; keys, of which there may
+/// be very many, in a compact form.
+#[derive(Serialize, Deserialize)]
+struct Content {
+    version: u64,
+    peppers: OpenPeppers,
+    objects: Zeroizing<String>,
+    keys: Vec<KeyObject>,
+    credentials: Vec<CredentialObject>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Objects {
+    organizations: Vec<Organization>,
+    teams: Vec<Team>,
+    projects: Vec<Project>,
+    providers: Vec<PlainProvider>,
+    models: Vec<ModelObject>,
+}
+
+/// A provider with its secret in the open: exists only inside the sealed file.
+#[derive(Serialize, Deserialize)]
+struct PlainProvider {
+    id: ProviderId,
+    organization_id: OrganizationId,
+    name: String,
+    kind: String,
+    base_url: Option<String>,
+    secret: Option<Zeroizing<String>>,
+    region: Option<String>,
+    internal: bool,
+    timeouts: TimeoutOverrides,
+    discovered_models: Vec<String>,
+    enabled: bool,
+    owner: Owner,
+    created_at: UnixMicros,
+    updated_at: UnixMicros,
+}
+
+impl From<ProviderObject> for PlainProvider {
+    fn from(object: ProviderObject) -> Self {
+        Self {
+            id: object.id,
+            organization_id: object.organization_id,
+            name: object.name,
+            kind: object.kind,
+            base_url: object.base_url,
+            secret: object.secret.map(|secret| Zeroizing::new(secret.expose().to_owned())),
+            region: object.region,
+            internal: object.internal,
+            timeouts: object.timeouts,
+            discovered_models: object.discovered_models,
+            enabled: object.enabled,
+            owner: object.owner,
+            created_at: object.created_at,
+            updated_at: object.updated_at,
+        }
+    }
+}
+
+impl From<PlainProvider> for ProviderObject {
+    fn from(plain: PlainProvider) -> Self {
+        Self {
+            id: plain.id,
+            organization_id: plain.organization_id,
+            name: plain.name,
+            kind: plain.kind,
+            base_url: plain.base_url,
+            secret: plain.secret.map(|secret| SecretText::new(secret.as_str().to_owned())),
+            region: plain.region,
+            internal: plain.internal,
+            timeouts: plain.timeouts,
+            discovered_models: plain.discovered_models,
+            enabled: plain.enabled,
+            owner: plain.owner,
+            created_at: plain.created_at,
+            updated_at: plain.updated_at,
+        }
+    }
+}
+
+fn unreadable(error: impl ToString) -> LastKnownGoodError {
+    LastKnownGoodError::Content(error.to_string())
+}
+
+impl LastKnownGood {
+    pub(super) fn in_directory(directory: &Path) -> Self {
+        Self { path: directory.join(FILE_NAME) }
+    }
+
+    /// Replaces the file; a crash leaves the old one or the new one.
+    pub(super) async fn write(
+        &self,
+        root: &RootKey,
+        configuration: Configuration,
+        peppers: &OpenPeppers,
+    ) -> Result<(), LastKnownGoodError> {
+        let sealer = Sealer::of_root(root, Purpose::LastKnownGood)?;
+        let (path, peppers) = (self.path.clone(), peppers.clone());
+        let written = tokio::task::spawn_blocking(move || {
+            let sealed = sealer.seal(PLACE, &encode(configuration, peppers)?)?;
+            replace(&path, sealed.as_bytes()).map_err(|source| LastKnownGoodError::File { path, source })
+        });
+        written.await.map_err(unreadable)?
+    }
+
+    pub(super) async fn read(
+        &self,
+        root: &RootKey,
+    ) -> Result<(Configuration, OpenPeppers), LastKnownGoodError> {
+        let sealer = Sealer::of_root(root, Purpose::LastKnownGood)?;
+        let path = self.path.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let bytes = std::fs::read(&path).map_err(|source| LastKnownGoodError::File { path, source })?;
+            decode(&sealer.open(PLACE, &Sealed::from_bytes(bytes))?)
+        });
+        read.await.map_err(unreadable)?
+    }
+}
+
+fn encode(
+    configuration: Configuration,
+    peppers: OpenPeppers,
+) -> Result<Zeroizing<Vec<u8>>, LastKnownGoodError> {
+    let objects = Objects {
+        organizations: configuration.organizations,
+        teams: configuration.teams,
+        projects: configuration.projects,
+        providers: configuration.providers.into_iter().map(Into::into).collect(),
+        models: configuration.models,
+    };
+    let content = Content {
+        version: configuration.version,
+        peppers,
+        objects: Zeroizing::new(serde_json::to_string(&objects).map_err(unreadable)?),
+        keys: configuration.keys,
+        credentials: configuration.credentials,
+    };
+    postcard::to_allocvec(&content).map(Zeroizing::new).map_err(unreadable)
+}
+
+fn decode(bytes: &[u8]) -> Result<(Configuration, OpenPeppers), LastKnownGoodError> {
+    let content: Content = postcard::from_bytes(bytes).map_err(unreadable)?;
+    let objects: Objects = serde_json::from_str(&content.objects).map_err(unreadable)?;
+    let configuration = Configuration {
+        version: content.version,
+        organizations: objects.organizations,
+        teams: objects.teams,
+        projects: objects.projects,
+        providers: objects.providers.into_iter().map(Into::into).collect(),
+        models: objects.models,
+        keys: content.keys,
+        credentials: content.credentials,
+    };
+    Ok((configuration, content.peppers))
+}
+
+fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    std::fs::rename(&beside, path)
+}
