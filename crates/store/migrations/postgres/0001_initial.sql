@@ -249,8 +249,8 @@ CREATE TABLE request_records (
 );
 
 CREATE INDEX request_records_by_time ON request_records (organization_id, started_at);
-CREATE INDEX request_records_by_team ON request_records (organization_id, team_id, started_at);
 CREATE INDEX request_records_by_key ON request_records (organization_id, key_id, started_at);
+CREATE INDEX request_records_by_error ON request_records (organization_id, started_at) WHERE status >= 400;
 
 CREATE TABLE usage_records (
     request_id UUID NOT NULL,

@@ -1,14 +1,17 @@
 //! The list of requests, newest first.
 
+use std::ops::Range;
+
 use serde::{Deserialize, Serialize};
 use tollgate_access::{Proof, authorize::UsageRead};
 use tollgate_core::{KeyId, NanoUsd, OrganizationId, ProjectId, ProviderId, UnixMicros};
 use tollgate_ledger::record::Outcome;
 
 use super::request::{StoredRequest, select_requests, stored_request};
-use crate::database::Query;
+use crate::database::{Query, Transaction};
 use crate::error::StoreError;
 use crate::page::{Cursor, Page, PageRequest};
+use crate::ship::HOUR_US;
 use crate::store::{Store, check_scope};
 
 /// Hundreds of a status.
@@ -51,7 +54,12 @@ pub struct RequestFilter {
     pub stream: Option<bool>,
 }
 
+/// How many hours of the sums are looked at in one go.
+const HOURS_AT_ONCE: usize = 48;
+
 impl Store {
+    /// Newest first. Where the hourly sums can tell, hours without a matching request are skipped, so that rare matches
+    /// among very many requests are found quickly.
     pub async fn list_requests(
         &self,
         proof: &Proof<UsageRead>,
@@ -60,9 +68,15 @@ impl Store {
         request: PageRequest,
     ) -> Result<Page<StoredRequest>, StoreError> {
         check_scope(proof, organization_id)?;
-        let query = list_query(organization_id, filter, request, self.database.is_postgres());
-        let rows = self.database.rows(query.sql(), query.values()).await?;
-        let items = rows.iter().map(stored_request).collect::<Result<Vec<_>, _>>()?;
+        let list =
+            List { organization_id, filter, after: request.after, is_postgres: self.database.is_postgres() };
+        let wanted = request.rows_to_fetch();
+        let mut transaction = self.database.begin_read().await?;
+        let items = if list.sums_can_tell() {
+            list.by_hours(&mut transaction, wanted).await?
+        } else {
+            list.rows(&mut transaction, list.bounds(), wanted).await?
+        };
         Ok(request.page(items, |item| Cursor {
             at: item.record.started_at.0,
             id: item.record.request_id.as_uuid(),
@@ -70,45 +84,145 @@ impl Store {
     }
 }
 
-fn list_query(
+#[derive(Debug, Clone, Copy)]
+struct List<'a> {
     organization_id: OrganizationId,
-    filter: &RequestFilter,
-    request: PageRequest,
+    filter: &'a RequestFilter,
+    after: Option<Cursor>,
     is_postgres: bool,
-) -> Query<'_> {
-    let mut query = Query::new(select_requests!(""));
-    if !is_postgres {
-        // PostgreSQL keeps statistics; SQLite would guess that any range of time is short.
-        query.push(match filter {
-            RequestFilter { key_id: Some(_), .. } => "INDEXED BY request_records_by_key ",
-            RequestFilter { team_id: Some(_), .. } => "INDEXED BY request_records_by_team ",
-            _ => "INDEXED BY request_records_by_time ",
-        });
+}
+
+impl<'a> List<'a> {
+    /// From the start of the time that was asked for to its end, or to the cursor if that is earlier.
+    fn bounds(&self) -> Range<i64> {
+        let from = self.filter.from.map_or(i64::MIN, |from| from.0);
+        let to = self.filter.to.map_or(i64::MAX, |to| to.0);
+        from..self.after.map_or(to, |cursor| to.min(cursor.at.saturating_add(1)))
     }
-    query
-        .push("WHERE records.organization_id = ")
-        .bind(organization_id)
-        .filter("records.started_at >=", filter.from)
-        .filter("records.started_at <", filter.to)
-        .filter("records.team_id =", filter.team_id)
-        .filter("records.project_id =", filter.project_id)
-        .filter("records.key_id =", filter.key_id)
-        .filter("records.model =", filter.model.as_ref())
-        .filter("records.provider_id =", filter.provider_id)
-        .filter("records.outcome =", filter.outcome.map(Outcome::as_str))
-        .filter("records.cost_nanos_usd >=", filter.min_cost)
-        .filter("records.stream =", filter.stream);
-    if let Some((from, to)) = filter.status_class.map(StatusClass::bounds) {
-        query.filter("records.status >=", Some(from)).filter("records.status <", Some(to));
+
+    /// Whether the filter has a condition that the hourly sums know, and no index of its own.
+    const fn sums_can_tell(&self) -> bool {
+        let filter = self.filter;
+        filter.key_id.is_none()
+            && (filter.team_id.is_some()
+                || filter.project_id.is_some()
+                || filter.model.is_some()
+                || filter.provider_id.is_some()
+                || filter.outcome.is_some())
     }
-    if let Some(cursor) = request.after {
-        query.push(" AND (records.started_at, records.request_id) < (").bind(cursor.at).push(", ");
-        query.bind(cursor.id).push(")");
+
+    async fn rows(
+        &self,
+        transaction: &mut Transaction,
+        bounds: Range<i64>,
+        limit: i64,
+    ) -> Result<Vec<StoredRequest>, StoreError> {
+        let query = self.rows_query(bounds, limit);
+        transaction.rows(query.sql(), query.values()).await?.iter().map(stored_request).collect()
     }
-    query
-        .push(" ORDER BY records.started_at DESC, records.request_id DESC LIMIT ")
-        .bind(request.rows_to_fetch());
-    query
+
+    async fn by_hours(
+        &self,
+        transaction: &mut Transaction,
+        wanted: i64,
+    ) -> Result<Vec<StoredRequest>, StoreError> {
+        let mut items = Vec::new();
+        let mut bounds = self.bounds();
+        loop {
+            let query = self.hours_query(bounds.clone());
+            let rows = transaction.rows(query.sql(), query.values()).await?;
+            let hours = rows.iter().map(|row| row.get("hour")).collect::<Result<Vec<i64>, _>>()?;
+            for window in windows(&hours) {
+                let window = window.start.max(bounds.start)..window.end.min(bounds.end);
+                let missing = wanted.saturating_sub_unsigned(items.len() as u64);
+                items.extend(self.rows(transaction, window, missing).await?);
+                if items.len() as i64 >= wanted {
+                    return Ok(items);
+                }
+            }
+            match hours.last() {
+                Some(&oldest) if hours.len() == HOURS_AT_ONCE => bounds.end = oldest,
+                _ => return Ok(items),
+            }
+        }
+    }
+
+    /// The newest hours within the bounds that have a matching request.
+    fn hours_query(&self, bounds: Range<i64>) -> Query<'a> {
+        let filter = self.filter;
+        let mut query =
+            Query::new("SELECT DISTINCT hour FROM usage_hourly WHERE requests > 0 AND organization_id = ");
+        query
+            .bind(self.organization_id)
+            .filter("hour >", Some(bounds.start.saturating_sub(HOUR_US)))
+            .filter("hour <", Some(bounds.end))
+            .filter("team_id =", filter.team_id)
+            .filter("project_id =", filter.project_id)
+            .filter("provider_id =", filter.provider_id)
+            .filter("outcome =", filter.outcome.map(Outcome::as_str));
+        if let Some(model) = &filter.model {
+            // The sums do not tell apart names that no model has.
+            query.push(" AND model IN ('', ").bind(model).push(")");
+        }
+        query.push(" ORDER BY hour DESC LIMIT ").bind(HOURS_AT_ONCE);
+        query
+    }
+
+    fn rows_query(&self, bounds: Range<i64>, limit: i64) -> Query<'a> {
+        let filter = self.filter;
+        let mut query = Query::new(select_requests!(""));
+        if !self.is_postgres {
+            // PostgreSQL keeps statistics; SQLite would guess that any range of time is short.
+            query.push(match filter {
+                RequestFilter { key_id: Some(_), .. } => "INDEXED BY request_records_by_key ",
+                RequestFilter {
+                    status_class: Some(StatusClass::ClientError | StatusClass::ServerError),
+                    ..
+                } => "INDEXED BY request_records_by_error ",
+                _ => "INDEXED BY request_records_by_time ",
+            });
+        }
+        query
+            .push("WHERE records.organization_id = ")
+            .bind(self.organization_id)
+            .filter("records.started_at >=", Some(bounds.start))
+            .filter("records.started_at <", Some(bounds.end))
+            .filter("records.team_id =", filter.team_id)
+            .filter("records.project_id =", filter.project_id)
+            .filter("records.key_id =", filter.key_id)
+            .filter("records.model =", filter.model.as_ref())
+            .filter("records.provider_id =", filter.provider_id)
+            .filter("records.outcome =", filter.outcome.map(Outcome::as_str))
+            .filter("records.cost_nanos_usd >=", filter.min_cost)
+            .filter("records.stream =", filter.stream);
+        if let Some(class) = filter.status_class {
+            let (from, to) = class.bounds();
+            if from >= 400 {
+                // As the partial index says it.
+                query.push(" AND records.status >= 400");
+            }
+            query.filter("records.status >=", Some(from)).filter("records.status <", Some(to));
+        }
+        if let Some(cursor) = self.after {
+            // The bounds end with the cursor's own microsecond.
+            query.push(" AND (records.started_at < ").bind(cursor.at);
+            query.push(" OR records.request_id < ").bind(cursor.id).push(")");
+        }
+        query.push(" ORDER BY records.started_at DESC, records.request_id DESC LIMIT ").bind(limit);
+        query
+    }
+}
+
+/// Hours that follow each other, joined; newest first, as they come.
+fn windows(hours: &[i64]) -> Vec<Range<i64>> {
+    let mut windows: Vec<Range<i64>> = Vec::new();
+    for &hour in hours {
+        match windows.last_mut() {
+            Some(last) if last.start == hour.saturating_add(HOUR_US) => last.start = hour,
+            _ => windows.push(hour..hour.saturating_add(HOUR_US)),
+        }
+    }
+    windows
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ on_both_databases! {
         let configuration = stored.unsealed(unseal).unwrap();
         assert_eq!(configuration.providers[0].secret.as_ref().unwrap().expose(), "4 bytes");
         assert_eq!(configuration.models, [model]);
-        assert_eq!(configuration.keys, [key.clone()]);
+        assert_eq!(configuration.keys, std::slice::from_ref(&key));
         assert_eq!(configuration.credentials[0].key_id, key.id);
 
         let without = store.system_load_configuration(Keys::Omit).await.unwrap();

@@ -1,7 +1,13 @@
 //! One suite, run on each database: SQLite always, PostgreSQL where `TOLLGATE_TEST_POSTGRES_URL` names a server on
 //! which databases may be made.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::too_many_lines)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::too_many_lines
+)]
 
 mod configuration;
 mod copying;

@@ -141,7 +141,7 @@ on_both_databases! {
         assert_eq!(updated.deployments[0].weight, 0);
         assert_eq!(store.get_model(&admin(), created.id).await.unwrap(), updated);
         let page = store.list_models(&admin(), tree.organization_id, PageRequest::default()).await.unwrap();
-        assert_eq!(page.items, [updated.clone()]);
+        assert_eq!(page.items, std::slice::from_ref(&updated));
 
         let mut foreign = model_draft("other", vec![deployment_draft(provider_id, "c")]);
         foreign.deployments[0].id = Some(updated.deployments[0].id);

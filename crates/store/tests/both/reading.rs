@@ -99,6 +99,43 @@ on_both_databases! {
         assert_eq!(seen, settlements.into_iter().map(|one| one.request).collect::<Vec<_>>());
     }
 
+    async fn rare_requests_are_found_across_many_hours_and_pages(test) {
+        let store = &test.store;
+        let tree = tree(store).await;
+        let mut rare = Vec::new();
+        let mut settlements = Vec::new();
+        // Refusals with a gap of 1, 2 and 60 hours between them, among others; more hours than are looked at in one go.
+        for hour in 0..130 {
+            let time = UnixMicros(NOW.0 + hour * HOUR + 1);
+            settlements.push(full(&tree, time));
+            if hour % 61 < 4 && hour % 61 != 1 {
+                settlements.push(bare(&tree, time));
+                rare.insert(0, settlements[settlements.len() - 1].request.clone());
+            }
+        }
+        store.system_ship(&shipment(Position::START, at(1), &settlements, &[])).await.unwrap();
+        let list = async |filter: RequestFilter, limit| {
+            let (mut request, mut seen) = (PageRequest { after: None, limit }, Vec::new());
+            loop {
+                let page = store.list_requests(&admin(), tree.organization_id, &filter, request).await.unwrap();
+                seen.extend(page.items.into_iter().map(|item| item.record));
+                let Some(next) = page.next else { return seen };
+                request.after = Some(next);
+            }
+        };
+        let refused = RequestFilter { outcome: Some(Outcome::Refused), ..RequestFilter::default() };
+        let invented = RequestFilter { model: Some("invented".into()), ..RequestFilter::default() };
+        for limit in [1, 2, 500] {
+            assert_eq!(list(refused.clone(), limit).await, rare, "{limit}");
+            assert_eq!(list(invented.clone(), limit).await, rare, "{limit}");
+        }
+        let from = Some(UnixMicros(NOW.0 + 2 * HOUR + 2));
+        let to = Some(UnixMicros(NOW.0 + 3 * HOUR + 2));
+        assert_eq!(list(RequestFilter { from, to, ..refused }, 5).await.len(), 1);
+        let team = RequestFilter { team_id: Some(tree.team_id), ..RequestFilter::default() };
+        assert_eq!(list(team, 7).await.len(), 130);
+    }
+
     async fn requests_are_filtered(test) {
         let store = &test.store;
         let tree = tree(store).await;
@@ -132,7 +169,7 @@ on_both_databases! {
         let store = &test.store;
         let tree = tree(store).await;
         let settlement = full(&tree, NOW);
-        store.system_ship(&shipment(Position::START, at(1), &[settlement.clone()], &[])).await.unwrap();
+        store.system_ship(&shipment(Position::START, at(1), std::slice::from_ref(&settlement), &[])).await.unwrap();
         store.delete_team(&admin(), tree.team_id).await.unwrap();
         let report = store.usage(&admin(), tree.organization_id, &asked(&[Dimension::Team])).await.unwrap();
         assert_eq!(report.groups[0].team_name.as_deref(), Some("research"));

@@ -13,15 +13,14 @@ fn filters() -> Vec<(&'static str, RequestFilter)> {
         (by_time, RequestFilter { project_id: Some(ProjectId::generate()), ..all() }),
         (
             by_time,
-            RequestFilter { model: Some("m".into()), status_class: Some(StatusClass::ServerError), ..all() },
+            RequestFilter { model: Some("m".into()), status_class: Some(StatusClass::Success), ..all() },
         ),
+        ("request_records_by_error", RequestFilter { status_class: Some(StatusClass::ServerError), ..all() }),
+        ("request_records_by_error", RequestFilter { status_class: Some(StatusClass::ClientError), ..all() }),
         (by_time, RequestFilter { provider_id: Some(ProviderId::generate()), stream: Some(true), ..all() }),
         (by_time, RequestFilter { outcome: Some(Outcome::Failed), min_cost: Some(NanoUsd::new(1)), ..all() }),
-        ("request_records_by_team", RequestFilter { team_id: team, ..all() }),
-        (
-            "request_records_by_team",
-            RequestFilter { team_id: team, from: time, model: Some("m".into()), ..all() },
-        ),
+        (by_time, RequestFilter { team_id: team, ..all() }),
+        (by_time, RequestFilter { team_id: team, from: time, model: Some("m".into()), ..all() }),
         ("request_records_by_key", RequestFilter { key_id: key, ..all() }),
         (
             "request_records_by_key",
@@ -45,15 +44,28 @@ async fn no_list_of_requests_scans_or_sorts_the_table() {
     let cursor = Cursor { at: 1_800_000_000_000_000, id: uuid::Uuid::now_v7() };
     for after in [None, Some(cursor)] {
         for (index, filter) in filters() {
-            let query = list_query(organization_id, &filter, PageRequest { after, limit: 100 }, false);
+            let list = List { organization_id, filter: &filter, after, is_postgres: false };
+            let hours = plan(&database, &list.hours_query(list.bounds())).await;
+            let found = hours
+                .iter()
+                .any(|line| line.contains("PRIMARY KEY (organization_id=? AND hour>? AND hour<?)"));
+            assert!(found && hours.len() == 1, "{hours:?}");
+            let query = list.rows_query(list.bounds(), 100);
             let plan = plan(&database, &query).await;
             let found = plan.iter().any(|line| line.starts_with("SEARCH records") && line.contains(index));
             assert!(found, "{index}: {plan:?}");
             assert!(plan.iter().all(|line| !line.starts_with("SCAN")), "{plan:?}");
             assert!(plan.iter().all(|line| !line.ends_with("TEMP B-TREE FOR ORDER BY")), "{plan:?}");
-            let bounded = after.is_some() || filter.to.is_some();
-            assert!(!bounded || plan.iter().any(|line| line.contains("started_at<")), "{plan:?}");
+            assert!(plan.iter().any(|line| line.contains("started_at>? AND started_at<?")), "{plan:?}");
         }
     }
     database.close().await;
+}
+
+#[test]
+fn hours_that_follow_each_other_are_one_window() {
+    let hour = |number: i64| number * HOUR_US;
+    assert_eq!(windows(&[]), []);
+    let found = windows(&[hour(9), hour(8), hour(5), hour(1), hour(0)]);
+    assert_eq!(found, [hour(8)..hour(10), hour(5)..hour(6), hour(0)..hour(2)]);
 }
