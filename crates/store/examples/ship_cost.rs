@@ -4,17 +4,14 @@
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
+#[path = "load/records.rs"]
+mod records;
+
 use std::time::Instant;
 
-use tollgate_core::{
-    CredentialId, DeploymentId, Dialect, InstanceId, KeyId, ModelId, NanoUsd, Operation, OrganizationId,
-    ProviderId, RequestId, TeamId, TokenUsage, UnixMicros,
-};
+use records::{Tree, settlement};
+use tollgate_core::{InstanceId, OrganizationId, UnixMicros};
 use tollgate_ledger::journal::Position;
-use tollgate_ledger::record::{
-    Candidate, DecisionRecord, Outcome, RequestRecord, Settlement, UsageRecord, UsageSource, Verdict,
-};
-use tollgate_state::{Payer, Principal, Subject};
 use tollgate_store::{Shipment, Store};
 
 const REQUESTS: usize = 60_000;
@@ -27,78 +24,6 @@ fn cpu_us() -> u64 {
     ticks * 10_000
 }
 
-struct Tree {
-    organization_id: OrganizationId,
-    keys: Vec<(TeamId, KeyId, CredentialId)>,
-    deployments: Vec<(&'static str, ModelId, DeploymentId, ProviderId)>,
-}
-
-fn settlement(tree: &Tree, instance_id: InstanceId, number: usize, started_at: UnixMicros) -> Settlement {
-    let (team_id, key_id, credential_id) = tree.keys[number % tree.keys.len()];
-    let (model, model_id, deployment_id, provider_id) = tree.deployments[number % tree.deployments.len()];
-    let payer = Payer { organization_id: tree.organization_id, team_id: Some(team_id), project_id: None };
-    let usage = TokenUsage { input: 812, output: 143, ..TokenUsage::default() };
-    let candidates = vec![Candidate { deployment_id, verdict: Verdict::Served }];
-    let request = RequestRecord {
-        request_id: RequestId::generate(),
-        instance_id,
-        parent_id: None,
-        started_at,
-        principal: Principal {
-            subject: Subject::None,
-            payer,
-            key_id: Some(key_id),
-            credential_id: Some(credential_id),
-        },
-        customer: None,
-        tags: Vec::new(),
-        operation: Operation::Chat,
-        client_dialect: Dialect::OpenaiChat,
-        upstream_dialect: Some(Dialect::OpenaiChat),
-        model: model.into(),
-        model_id: Some(model_id),
-        deployment_id: Some(deployment_id),
-        provider_id: Some(provider_id),
-        region: Some("eu-west-1".into()),
-        status: 200,
-        outcome: Outcome::Completed,
-        fault: None,
-        error_kind: None,
-        stream: false,
-        finish_reason: Some("stop".into()),
-        usage,
-        usage_source: UsageSource::Reported,
-        cost: Some(NanoUsd::new(3_171_000)),
-        price_version: Some(20_261_101),
-        latency_us: 912_000,
-        time_to_first_token_us: Some(412_000),
-        overhead_us: 31,
-        served_from: None,
-        decision: DecisionRecord { snapshot_version: 12, candidates, translation: Vec::new() },
-        trace: None,
-    };
-    let attempt = UsageRecord {
-        attempt: 0,
-        deployment_id,
-        provider_id,
-        upstream_model: model.into(),
-        region: Some("eu-west-1".into()),
-        started_at,
-        status: 200,
-        outcome: Outcome::Completed,
-        error_kind: None,
-        served: true,
-        usage,
-        usage_source: UsageSource::Reported,
-        cost: Some(NanoUsd::new(3_171_000)),
-        price_version: Some(20_261_101),
-        latency_us: 911_000,
-        time_to_first_token_us: Some(411_000),
-        upstream_request_id: Some("req_011CTabcdefghijklmnopqrs".into()),
-    };
-    Settlement { request, attempts: vec![attempt] }
-}
-
 #[tokio::main]
 async fn main() {
     let directory = std::env::temp_dir().join(format!("tollgate-ship-cost-{}", std::process::id()));
@@ -106,13 +31,7 @@ async fn main() {
     let location =
         std::env::args().nth(1).unwrap_or_else(|| directory.join("store.db").display().to_string());
     let store = Store::open(&location).await.unwrap();
-    let tree = Tree {
-        organization_id: OrganizationId::generate(),
-        keys: (0..20).map(|_| (TeamId::generate(), KeyId::generate(), CredentialId::generate())).collect(),
-        deployments: ["gpt-5.5", "claude-sonnet-4-6", "text-embedding-3-small"]
-            .map(|name| (name, ModelId::generate(), DeploymentId::generate(), ProviderId::generate()))
-            .to_vec(),
-    };
+    let tree = Tree::new(OrganizationId::generate(), 20, 1);
     println!("{REQUESTS} requests of 1 attempt, 20 keys, 3 models, {}", store.kind());
     println!("{:>8} {:>16} {:>16}", "batch", "CPU µs/request", "wall µs/request");
     for (core, batch) in [50, 200, 500, 2_000].into_iter().enumerate() {
