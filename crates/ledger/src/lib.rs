@@ -1,4 +1,6 @@
-//! What was consumed and what it cost: the records, and the journal that carries them through a crash.
+//! What was consumed and what it cost: the records, the journal that carries them through a crash, and the
+//! shipper that brings them into the store.
 
 pub mod journal;
 pub mod record;
+pub mod shipper;

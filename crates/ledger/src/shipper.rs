@@ -1,0 +1,342 @@
+//! Moves the journal's records into the store, each exactly once in effect, and ends what a crash left open.
+//!
+//! Per core, records are read from the stored position on and shipped in batches; the position moves in the same
+//! transaction, so that a batch is in the store as a whole or not at all. When the answer to a shipment was lost, the
+//! store says where it stands and reading goes on from there.
+//!
+//! A request of an earlier process that has intents but no settlement can get none any more. Once its epoch was read
+//! to the end it is shipped as interrupted. To find such requests again after a restart, the store also keeps a floor:
+//! the place before the oldest intent that was open at the position.
+
+mod interrupted;
+mod progress;
+mod status;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+use tollgate_core::{Clock, InstanceId, NanoUsd, TokenUsage};
+
+use crate::journal::{JournalError, JournalReader, Position};
+use crate::record::{Intent, ProviderObjectRecord, Settlement};
+use progress::{Filled, Progress};
+pub use status::{ShipperFailure, ShipperReport, ShipperStatus};
+
+/// Consecutive records of one core's journal.
+#[derive(Debug, Clone, Copy)]
+pub struct Shipment<'a> {
+    /// The process that wrote the journal.
+    pub instance_id: InstanceId,
+    pub core: u16,
+    /// Where the records begin: the stored position.
+    pub from: Position,
+    /// Where they end: the position that is stored with them. The same as `from` when all that is new is that
+    /// requests were interrupted.
+    pub to: Position,
+    /// Before this, the journal has nothing that may still be needed.
+    pub floor: Position,
+    pub settlements: &'a [Settlement],
+    pub provider_objects: &'a [ProviderObjectRecord],
+}
+
+/// What a shipment added.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Shipped {
+    pub requests: u64,
+    pub attempts: u64,
+    /// Requests that were there already.
+    pub duplicates: u64,
+}
+
+/// How far a core's journal has been shipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShippingPosition {
+    pub core: u16,
+    pub position: Position,
+    pub floor: Position,
+}
+
+/// Why a shipment was not stored.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ShipError {
+    /// Also for failures that asking again may not change: the records stay in the journal and are tried again.
+    #[error("{reason}")]
+    Failed { reason: Arc<str> },
+    /// The shipment does not begin where the store stands.
+    #[error("the store stands at epoch {} offset {}, not where the shipment begins", stored.epoch, stored.offset)]
+    PositionMismatch { stored: Position },
+}
+
+pub type ShipFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, ShipError>> + Send + 'a>>;
+
+/// Where records go.
+pub trait RecordStore: Send + Sync {
+    /// How far each core's journal of an instance has been shipped; a core without an entry is at
+    /// [`Position::START`].
+    fn positions(&self, instance_id: InstanceId) -> ShipFuture<'_, Vec<ShippingPosition>>;
+
+    /// Stores the records and the new position in one transaction, if the stored position is `from`. Requests that are
+    /// there already stay as they are.
+    fn ship<'a>(&'a self, shipment: Shipment<'a>) -> ShipFuture<'a, Shipped>;
+}
+
+/// Says what an interrupted attempt with this usage is taken to have cost.
+pub type PriceInterrupted = Box<dyn Fn(&Intent, &TokenUsage) -> Option<NanoUsd> + Send + Sync>;
+
+/// How the shipper behaves.
+#[derive(Debug, Clone)]
+pub struct ShipperOptions {
+    pub instance_id: InstanceId,
+    /// The epoch of this process; intents of earlier ones can be interrupted. `u64::MAX` when no process writes.
+    pub running_epoch: u64,
+    pub batch_settlements: usize,
+    /// How long records gather before they are shipped, unless there are more than a batch.
+    pub gather: Duration,
+    /// How often to look for new cores while nothing happens.
+    pub idle: Duration,
+    pub first_retry: Duration,
+    pub longest_retry: Duration,
+    /// How long shipped segments are kept.
+    pub keep_for: Duration,
+    pub retire_interval: Duration,
+}
+
+impl ShipperOptions {
+    pub fn new(instance_id: InstanceId, running_epoch: u64) -> Self {
+        Self {
+            instance_id,
+            running_epoch,
+            batch_settlements: 500,
+            gather: Duration::from_millis(100),
+            idle: Duration::from_secs(10),
+            first_retry: Duration::from_millis(100),
+            longest_retry: Duration::from_secs(5),
+            keep_for: Duration::from_secs(24 * 3600),
+            retire_interval: Duration::from_secs(60),
+        }
+    }
+}
+
+/// Ships the journals of all cores, one batch at a time.
+pub struct Shipper {
+    reader: JournalReader,
+    store: Arc<dyn RecordStore>,
+    clock: Arc<dyn Clock>,
+    options: ShipperOptions,
+    price: PriceInterrupted,
+    status: Arc<ShipperStatus>,
+    /// As the store last told; `None` until it was asked.
+    stored: Option<Vec<ShippingPosition>>,
+    cores: BTreeMap<u16, Progress>,
+    retry: Duration,
+    retire_at: Instant,
+}
+
+impl Shipper {
+    /// Make it after the journal's writers: cores that appear later are noticed only when nothing else happens.
+    pub fn new(
+        reader: JournalReader,
+        store: Arc<dyn RecordStore>,
+        clock: Arc<dyn Clock>,
+        options: ShipperOptions,
+    ) -> Self {
+        Self {
+            reader,
+            store,
+            clock,
+            price: Box::new(|_, _| None),
+            status: Arc::default(),
+            stored: None,
+            cores: BTreeMap::new(),
+            retry: options.first_retry,
+            retire_at: Instant::now(),
+            options,
+        }
+    }
+
+    /// Gives interrupted attempts a cost; without it, theirs is unknown.
+    #[must_use]
+    pub fn with_price(mut self, price: PriceInterrupted) -> Self {
+        self.price = price;
+        self
+    }
+
+    pub fn status(&self) -> Arc<ShipperStatus> {
+        self.status.clone()
+    }
+
+    /// Ships until `stop` resolves; then [`Self::drain`] ships the rest. Nothing is lost by dropping the future at any
+    /// point: a shipment whose answer was not awaited is found out by its position.
+    pub async fn run(&mut self, stop: impl Future<Output = ()>) {
+        tokio::select! {
+            () = stop => {}
+            () = self.follow() => {}
+        }
+    }
+
+    /// Ships all that was written, for at most `limit`; says whether that was enough.
+    pub async fn drain(&mut self, limit: Duration) -> bool {
+        let everything = async {
+            loop {
+                self.refresh();
+                if self.pass().await {
+                    return;
+                }
+                self.pause().await;
+            }
+        };
+        timeout(limit, everything).await.is_ok()
+    }
+
+    async fn follow(&mut self) {
+        self.refresh();
+        loop {
+            if !self.pass().await {
+                self.pause().await;
+            } else if self.reader.wait(self.options.idle).await {
+                sleep(self.options.gather).await;
+            } else {
+                self.refresh();
+            }
+        }
+    }
+
+    fn refresh(&mut self) {
+        if let Err(error) = self.reader.refresh() {
+            self.failed(&error.to_string());
+        }
+    }
+
+    /// Ships what there is, all cores in turn; `false` when some of it could not be read or shipped.
+    async fn pass(&mut self) -> bool {
+        if !self.know_positions().await {
+            return false;
+        }
+        self.meet_cores();
+        let mut healthy = true;
+        let mut behind: Vec<u16> = self.cores.keys().copied().collect();
+        while !behind.is_empty() {
+            let mut still_behind = Vec::new();
+            for core in behind {
+                match self.advance(core).await {
+                    Some(Filled::CaughtUp) => {}
+                    Some(Filled::Full) => still_behind.push(core),
+                    None => healthy = false,
+                }
+            }
+            behind = still_behind;
+            self.retire();
+        }
+        if healthy {
+            self.recovered();
+        }
+        healthy
+    }
+
+    async fn know_positions(&mut self) -> bool {
+        if self.stored.is_some() {
+            return true;
+        }
+        match self.store.positions(self.options.instance_id).await {
+            Ok(stored) => self.stored = Some(stored),
+            Err(error) => self.failed(&error.to_string()),
+        }
+        self.stored.is_some()
+    }
+
+    /// Begins with the cores that have no progress yet, where the store says.
+    fn meet_cores(&mut self) {
+        for core in self.reader.cores() {
+            if self.cores.contains_key(&core) {
+                continue;
+            }
+            let stored = self.stored.iter().flatten().find(|stored| stored.core == core).copied();
+            let progress = Progress::new(stored.unwrap_or(ShippingPosition {
+                core,
+                position: Position::START,
+                floor: Position::START,
+            }));
+            self.reader.resume(core, progress.floor());
+            self.cores.insert(core, progress);
+        }
+    }
+
+    /// Reads one batch of a core and ships it. `None` when that failed; what was read is kept and shipped next time.
+    async fn advance(&mut self, core: u16) -> Option<Filled> {
+        let progress = self.cores.get_mut(&core)?;
+        let filled = progress.fill(&mut self.reader, &self.options, &self.price, &self.status);
+        let unread = filled.as_ref().err().map(JournalError::to_string);
+        let shipment = progress.shipment(self.options.instance_id);
+        let shipped = match shipment {
+            Some(shipment) => self.store.ship(shipment).await.map(Some),
+            None => Ok(None),
+        };
+        match shipped {
+            Ok(shipped) => {
+                let interrupted = progress.shipped();
+                if let Some(shipped) = shipped {
+                    self.status.shipped(shipped, interrupted, self.clock.now());
+                }
+                self.measure();
+                if let Some(unread) = unread {
+                    self.failed(&unread);
+                }
+                filled.ok()
+            }
+            Err(error) => {
+                if let ShipError::PositionMismatch { .. } = error {
+                    self.cores.remove(&core);
+                    self.stored = None;
+                }
+                self.measure();
+                self.failed(&error.to_string());
+                None
+            }
+        }
+    }
+
+    fn measure(&self) {
+        let lag = self.cores.values().map(|progress| progress.lag_bytes(&self.reader, &self.options)).sum();
+        let pending = self.cores.values().map(Progress::pending_settlements).sum();
+        let open = self.cores.values().map(Progress::open_requests).sum();
+        self.status.measured(lag, pending, open);
+    }
+
+    fn retire(&mut self) {
+        if Instant::now() < self.retire_at {
+            return;
+        }
+        self.retire_at = Instant::now() + self.options.retire_interval;
+        for (core, progress) in &self.cores {
+            match self.reader.retire(*core, progress.floor(), self.options.keep_for, self.clock.as_ref()) {
+                Ok(segments) => self.status.retired(segments),
+                Err(error) => tracing::warn!(core, %error, "shipped journal segments could not be deleted"),
+            }
+        }
+    }
+
+    fn failed(&self, reason: &str) {
+        if self.status.failed(reason, self.clock.now()) {
+            tracing::warn!(reason, "the journal's records cannot be shipped; they are kept and tried again");
+        }
+    }
+
+    fn recovered(&mut self) {
+        self.retry = self.options.first_retry;
+        if self.status.recovered() {
+            tracing::info!("the journal's records are shipped again");
+        }
+    }
+
+    async fn pause(&mut self) {
+        sleep(self.retry).await;
+        self.retry = (self.retry * 2).min(self.options.longest_retry);
+    }
+}

@@ -1,0 +1,188 @@
+//! One core's way from the journal into the store.
+
+use tollgate_core::InstanceId;
+
+use super::interrupted::OpenRequests;
+use super::{PriceInterrupted, Shipment, ShipperOptions, ShipperStatus, ShippingPosition};
+use crate::journal::{Damage, Entry, JournalError, JournalReader, Position};
+use crate::record::{JournalRecord, ProviderObjectRecord, RecordError, Settlement};
+
+/// Entries that are read at once, whatever they are, so that the runtime's other tasks get their turn.
+const ENTRIES_AT_ONCE: usize = 4096;
+
+pub(super) enum Filled {
+    /// All that was written has been read.
+    CaughtUp,
+    /// There may be more.
+    Full,
+}
+
+pub(super) struct Progress {
+    core: u16,
+    /// What the store has.
+    stored: Position,
+    floor: Position,
+    /// Up to where the journal was read; behind `stored` while open intents are looked for.
+    read: Position,
+    open: OpenRequests,
+    settlements: Vec<Settlement>,
+    provider_objects: Vec<ProviderObjectRecord>,
+    /// How many of the settlements are of interrupted requests.
+    interrupted: u64,
+    /// All epochs of earlier processes were read to their end,
+    history_read: bool,
+    /// and shipped.
+    history_shipped: bool,
+}
+
+impl Progress {
+    pub(super) fn new(stored: ShippingPosition) -> Self {
+        Self {
+            core: stored.core,
+            stored: stored.position,
+            floor: stored.floor,
+            read: stored.floor,
+            open: OpenRequests::default(),
+            settlements: Vec::new(),
+            provider_objects: Vec::new(),
+            interrupted: 0,
+            history_read: false,
+            history_shipped: false,
+        }
+    }
+
+    /// Nothing before this is needed any more, by us or after a restart.
+    pub(super) const fn floor(&self) -> Position {
+        self.floor
+    }
+
+    pub(super) const fn pending_settlements(&self) -> usize {
+        self.settlements.len()
+    }
+
+    pub(super) fn open_requests(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Torn tails of earlier epochs do not count once everything before them was shipped.
+    pub(super) fn lag_bytes(&self, reader: &JournalReader, options: &ShipperOptions) -> u64 {
+        let running = Position { epoch: options.running_epoch, offset: 0 };
+        let from = if self.history_shipped { self.stored.max(running) } else { self.stored };
+        reader.lag_bytes(self.core, from)
+    }
+
+    /// Adds to the batch what the journal has, up to a full batch. After an error the batch is still good.
+    pub(super) fn fill(
+        &mut self,
+        reader: &mut JournalReader,
+        options: &ShipperOptions,
+        price: &PriceInterrupted,
+        status: &ShipperStatus,
+    ) -> Result<Filled, JournalError> {
+        for _ in 0..ENTRIES_AT_ONCE {
+            if self.settlements.len() >= options.batch_settlements {
+                return Ok(Filled::Full);
+            }
+            match reader.next(self.core)? {
+                Some(Entry::Record { position, payload }) => {
+                    if position.epoch > self.read.epoch {
+                        self.interrupt_before(position.epoch, options, price);
+                    }
+                    self.take(position, JournalRecord::decode(payload), status);
+                }
+                Some(Entry::Damage(damage)) => {
+                    if damage.to.epoch > self.read.epoch {
+                        self.interrupt_before(damage.to.epoch, options, price);
+                    }
+                    self.skip(&damage, status);
+                }
+                None => {
+                    if !self.history_read {
+                        self.interrupt_before(options.running_epoch, options, price);
+                        self.history_read = true;
+                    }
+                    return Ok(Filled::CaughtUp);
+                }
+            }
+        }
+        Ok(Filled::Full)
+    }
+
+    fn take(
+        &mut self,
+        position: Position,
+        record: Result<JournalRecord, RecordError>,
+        status: &ShipperStatus,
+    ) {
+        let before = self.read;
+        self.read = position;
+        let is_new = position > self.stored;
+        match record {
+            Ok(JournalRecord::Intent(intent)) => self.open.begin(intent, before, position.epoch),
+            Ok(JournalRecord::Settled(settlement)) => {
+                self.open.end(settlement.request.request_id);
+                if is_new {
+                    self.settlements.push(*settlement);
+                }
+            }
+            Ok(JournalRecord::ProviderObject(object)) if is_new => self.provider_objects.push(object),
+            Err(error) if is_new => {
+                status.undecodable();
+                let Position { epoch, offset } = position;
+                tracing::error!(core = self.core, epoch, offset, %error, "journal record is lost");
+            }
+            Ok(JournalRecord::ProviderObject(_)) | Err(_) => {}
+        }
+    }
+
+    /// Damage before the stored position was reported before the position was stored.
+    fn skip(&mut self, damage: &Damage, status: &ShipperStatus) {
+        self.read = damage.to;
+        if damage.to <= self.stored {
+            return;
+        }
+        let Damage { core, from, to } = damage;
+        status.damaged();
+        tracing::error!(
+            core,
+            epoch = to.epoch,
+            from = from.offset,
+            to = to.offset,
+            "journal cannot be read here; the records between these offsets are lost"
+        );
+    }
+
+    /// Ends the requests that epochs before this one left open; these epochs were read to the end.
+    fn interrupt_before(&mut self, epoch: u64, options: &ShipperOptions, price: &PriceInterrupted) {
+        let interrupted = self.open.interrupt_before(epoch, options.instance_id, price);
+        self.interrupted += interrupted.len() as u64;
+        self.settlements.extend(interrupted);
+    }
+
+    /// What is to be shipped, if anything.
+    pub(super) fn shipment(&self, instance_id: InstanceId) -> Option<Shipment<'_>> {
+        let to = self.read.max(self.stored);
+        if to == self.stored && self.settlements.is_empty() {
+            return None;
+        }
+        Some(Shipment {
+            instance_id,
+            core: self.core,
+            from: self.stored,
+            to,
+            floor: self.open.floor().unwrap_or(self.read),
+            settlements: &self.settlements,
+            provider_objects: &self.provider_objects,
+        })
+    }
+
+    /// The shipment was stored; returns how many of its requests were interrupted.
+    pub(super) fn shipped(&mut self) -> u64 {
+        self.stored = self.read.max(self.stored);
+        self.floor = self.open.floor().unwrap_or(self.read);
+        self.settlements.clear();
+        self.provider_objects.clear();
+        self.history_shipped = self.history_read;
+        std::mem::take(&mut self.interrupted)
+    }
+}
