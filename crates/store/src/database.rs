@@ -35,13 +35,19 @@ impl Database {
     pub(crate) async fn open(location: &str) -> Result<Self, StoreError> {
         let is_postgres = location.starts_with("postgres://") || location.starts_with("postgresql://");
         if is_postgres {
-            Self::open_postgres(location).await
-        } else {
-            Self::open_sqlite(Path::new(location)).await
+            return Self::open_postgres(location).await;
         }
+        let path =
+            location.strip_prefix("sqlite:").map_or(location, |rest| rest.strip_prefix("//").unwrap_or(rest));
+        Self::open_sqlite(Path::new(path)).await
     }
 
     async fn open_sqlite(path: &Path) -> Result<Self, StoreError> {
+        match create_private(path) {
+            Err(error) if error.is_unavailable() => return Err(error),
+            // Made now, or there already.
+            Ok(()) | Err(_) => {}
+        }
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -135,6 +141,20 @@ impl Database {
         values: &[Value<'_>],
     ) -> Result<Option<Row>, StoreError> {
         Ok(self.rows(sql, values).await?.into_iter().next())
+    }
+}
+
+/// Makes an empty file that only its owner can read; SQLite gives the files beside it the same rights.
+pub(crate) fn create_private(path: &Path) -> Result<(), StoreError> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            Err(StoreError::Invalid { field: "path", reason: "exists already; name a new file".into() })
+        }
+        other => other.map(|_| ()).map_err(|error| StoreError::from(sqlx::Error::Io(error))),
     }
 }
 

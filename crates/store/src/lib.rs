@@ -31,5 +31,5 @@ pub use page::{Cursor, MAX_PAGE, Page, PageRequest};
 pub use reads::request::{RequestDetail, StoredRequest};
 pub use reads::requests::{RequestFilter, StatusClass};
 pub use reads::usage::{Dimension, UsageFilter, UsageGroup, UsageQuery, UsageReport, UsageTotals};
-pub use ship::{Shipment, Shipped, ShippingPosition};
 pub use store::Store;
+pub use tollgate_ledger::shipper::{Shipment, Shipped, ShippingPosition};

@@ -12,7 +12,8 @@ use std::collections::HashSet;
 
 use tollgate_core::{InstanceId, RequestId};
 use tollgate_ledger::journal::Position;
-use tollgate_ledger::record::{ProviderObjectRecord, Settlement};
+use tollgate_ledger::record::Settlement;
+use tollgate_ledger::shipper::{RecordStore, ShipError, ShipFuture, Shipment, Shipped, ShippingPosition};
 use uuid::Uuid;
 
 use crate::database::{Query, Transaction, values};
@@ -21,39 +22,6 @@ use crate::store::Store;
 use bulk::insert;
 pub(crate) use rollup::HOUR_US;
 use rollup::Rollup;
-
-/// Consecutive records of one core's journal.
-#[derive(Debug, Clone, Copy)]
-pub struct Shipment<'a> {
-    /// The process that wrote the journal.
-    pub instance_id: InstanceId,
-    pub core: u16,
-    /// Where the records begin: the stored position.
-    pub from: Position,
-    /// Where they end: the position that is stored with them.
-    pub to: Position,
-    /// Before this, the journal has nothing that may still be needed.
-    pub floor: Position,
-    pub settlements: &'a [Settlement],
-    pub provider_objects: &'a [ProviderObjectRecord],
-}
-
-/// What a shipment added.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Shipped {
-    pub requests: u64,
-    pub attempts: u64,
-    /// Requests that were there already.
-    pub duplicates: u64,
-}
-
-/// How far a core's journal has been shipped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ShippingPosition {
-    pub core: u16,
-    pub position: Position,
-    pub floor: Position,
-}
 
 impl Store {
     /// How far each core's journal of an instance has been shipped; a core without an entry is at
@@ -155,6 +123,25 @@ impl Store {
             None => Position::START,
         };
         Err(StoreError::PositionMismatch { stored })
+    }
+}
+
+impl RecordStore for Store {
+    fn positions(&self, instance_id: InstanceId) -> ShipFuture<'_, Vec<ShippingPosition>> {
+        Box::pin(async move { Ok(self.system_shipping_positions(instance_id).await?) })
+    }
+
+    fn ship<'a>(&'a self, shipment: Shipment<'a>) -> ShipFuture<'a, Shipped> {
+        Box::pin(async move { Ok(self.system_ship(&shipment).await?) })
+    }
+}
+
+impl From<StoreError> for ShipError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::PositionMismatch { stored } => Self::PositionMismatch { stored },
+            error => Self::Failed { reason: error.to_string().into() },
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tollgate_access::{Permission, Proof};
 use tollgate_core::{Clock, OrganizationId, SystemClock, UnixMicros};
 
-use crate::database::{Database, values};
+use crate::database::{Database, create_private, values};
 use crate::error::{ObjectKind, StoreError};
 
 /// An open database. Cheap to clone.
@@ -60,11 +60,10 @@ impl Store {
                 on: "SQLite; use pg_dump for PostgreSQL",
             });
         };
-        let invalid = |reason: &str| StoreError::Invalid { field: "path", reason: reason.into() };
-        if path.exists() {
-            return Err(invalid("exists already; name a new file"));
-        }
-        let text = path.to_str().ok_or_else(|| invalid("is not valid UTF-8"))?;
+        let text = path
+            .to_str()
+            .ok_or_else(|| StoreError::Invalid { field: "path", reason: "is not valid UTF-8".into() })?;
+        create_private(path)?;
         sqlx::query("VACUUM INTO $1").bind(text).execute(reader).await?;
         Ok(())
     }

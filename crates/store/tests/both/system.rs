@@ -61,7 +61,12 @@ on_both_databases! {
         }
         result.unwrap();
         assert!(matches!(store.backup_to(&path).await, Err(StoreError::Invalid { field: "path", .. })));
-        let backup = Store::open(path.to_str().unwrap()).await.unwrap();
+        #[cfg(unix)]
+        for file in [&path, std::path::Path::new(&test.location)] {
+            let mode = std::os::unix::fs::PermissionsExt::mode(&file.metadata().unwrap().permissions());
+            assert_eq!(mode & 0o777, 0o600, "{}", file.display());
+        }
+        let backup = Store::open(&format!("sqlite://{}", path.display())).await.unwrap();
         assert_eq!(backup.get_team(&admin(), tree.team_id).await.unwrap().name, "research");
         assert_eq!(backup.system_version().await.unwrap(), store.system_version().await.unwrap());
     }
