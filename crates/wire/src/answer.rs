@@ -56,6 +56,9 @@ pub fn read_answer(dialect: Dialect, body: &[u8]) -> Result<Answer, BadAnswer> {
     let mut inner_usage = ReportedUsage::default();
     let (mut status, mut reason) = (None, None);
     let mut scanner = Scanner::new(body);
+    if scanner.token() != b'{' {
+        return Err(BadAnswer("it is not a JSON object".into()));
+    }
     read_members(&mut scanner, |scanner, key| {
         match key.inner() {
             b"id" => answer.id = read_text(scanner)?,

@@ -257,7 +257,7 @@ impl StreamObserver {
             return None;
         }
         let problem = self.facts.problem;
-        let removed = self.inspect(&block);
+        let removed = self.read(&block);
         let is_cut = self.facts.problem != problem;
         self.facts.problem = problem;
         (self.options.remove_usage_event && !removed && !is_cut).then_some(block)

@@ -24,31 +24,40 @@ impl Measured {
         Self { usage, source: UsageSource::Estimated }
     }
 
-    /// The provider's figures where they are final and possible; `None` when something must be counted.
+    /// The provider's figures where they are final and possible.
+    ///
+    /// # Errors
+    /// When something must be counted instead: what the count is to be flagged as.
     pub fn reported(
         reported: Result<Option<TokenUsage>, UsageProblem>,
         is_final: bool,
         operation: Operation,
         terms: &Terms,
-    ) -> Option<Self> {
+    ) -> Result<Self, UsageSource> {
         if operation == Operation::CountTokens {
-            return Some(Self::nothing());
+            return Ok(Self::nothing());
         }
         match reported {
-            Ok(Some(usage)) if is_final => Some(Self { usage, source: UsageSource::Reported }),
-            Ok(_) => None,
+            Ok(Some(usage)) if is_final => Ok(Self { usage, source: UsageSource::Reported }),
+            Ok(_) => Err(UsageSource::Estimated),
             Err(problem) => {
-                tracing::warn!(%problem, "a provider reported impossible usage; charged at the bound");
-                let choices = terms.choices.max(1);
-                let output = terms.output_cap_tokens.unwrap_or(0).saturating_mul(choices);
+                tracing::warn!(%problem, "a provider reported impossible usage");
+                // Charged at the bound; an output without a bound can only be counted.
+                let cap = terms.output_cap_tokens.ok_or(UsageSource::Quarantined)?;
+                let output = cap.saturating_mul(terms.choices.max(1));
                 let usage = TokenUsage { input: terms.input_bound_tokens, output, ..TokenUsage::default() };
-                Some(Self { usage, source: UsageSource::Quarantined })
+                Ok(Self { usage, source: UsageSource::Quarantined })
             }
         }
     }
 
     /// Counts what the provider did not report. `partial` is what it told at the start of a stream, if anything.
-    pub async fn count(partial: Option<TokenUsage>, prompt: Bytes, produced: (String, f64)) -> Self {
+    pub async fn count(
+        source: UsageSource,
+        partial: Option<TokenUsage>,
+        prompt: Bytes,
+        produced: (String, f64),
+    ) -> Self {
         let (text, factor) = produced;
         let mut usage = match partial {
             Some(told) if told.total_input() > 0 => told,
@@ -56,6 +65,6 @@ impl Measured {
         };
         let counted = if text.is_empty() { 0 } else { estimate::text_tokens(text, factor).await };
         usage.output = usage.output.max(counted.saturating_sub(usage.reasoning));
-        Self::estimated(usage)
+        Self { usage, source }
     }
 }

@@ -17,7 +17,7 @@ impl StreamObserver {
     /// Looks at one event; says whether it carries only usage and is to be removed.
     #[inline]
     pub(super) fn inspect(&mut self, block: &[u8]) -> bool {
-        if self.facts.content && is_plain_content(self.dialect, block) {
+        if self.facts.content && is_plain_content(self.dialect, block) && looks_whole(block) {
             self.facts.events += 1;
             self.count_content(block);
             return false;
@@ -31,7 +31,8 @@ impl StreamObserver {
         self.tee.push(block);
     }
 
-    fn read(&mut self, block: &[u8]) -> bool {
+    /// As [`Self::inspect`], however plain the event looks.
+    pub(super) fn read(&mut self, block: &[u8]) -> bool {
         let fields = Fields::parse(block, std::mem::take(&mut self.is_first));
         let Some(data) = fields.data else { return false };
         self.facts.events += 1;
@@ -97,6 +98,15 @@ fn is_plain_content(dialect: Dialect, block: &[u8]) -> bool {
             is_chunk && !TELLING_KEYS.iter().any(|key| has_value(key, block))
         }
     }
+}
+
+/// What costs next to nothing to see of an event that is not read: its JSON ends, and its bytes are text.
+#[inline]
+fn looks_whole(block: &[u8]) -> bool {
+    let is_text = |byte: &u8| *byte >= b' ' || *byte == b'\n' || *byte == b'\r';
+    block.trim_ascii_end().last() == Some(&b'}')
+        && block.iter().all(is_text)
+        && simdutf8::basic::from_utf8(block).is_ok()
 }
 
 /// Whether `key`, quotes included, is a key with another value than `null` somewhere in `block`. Inside a JSON

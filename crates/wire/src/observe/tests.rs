@@ -252,6 +252,12 @@ fn malformed_streams_have_a_problem() {
     assert_eq!(problem(b"data: <html>\n\n"), Some(StreamProblem::InvalidJson));
     assert_eq!(problem(b"data: {\"usage\":{\"prompt_tokens\":1}\n\n"), Some(StreamProblem::InvalidJson));
     assert_eq!(problem(b"<html>no stream</html>\n\n"), None);
+    let content = "data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n";
+    let later = |bytes: &[u8]| problem(&[content.as_bytes(), bytes].concat());
+    assert_eq!(later(b"data: {\"choices\":[{\"delta\":{\n\n"), Some(StreamProblem::InvalidJson));
+    assert_eq!(later(b"data: {\"a\":\"\0\"}\n\n"), Some(StreamProblem::InvalidJson));
+    assert_eq!(later(b"data: {\"a\":\"\xFF\"}\n\n"), Some(StreamProblem::InvalidUtf8));
+    assert_eq!(later(b"data: {\"a\":\t1}\r\n\r\n"), None);
     let negative = whole(Dialect::OpenaiChat, "data: {\"usage\":{\"prompt_tokens\":-1}}\n\n");
     assert_eq!(negative.usage(), Err(UsageProblem::Negative("prompt_tokens")));
 }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::response::Parts;
 use http_body_util::BodyExt;
 use tollgate_upstream::InboundBody;
@@ -48,7 +48,10 @@ impl FirstContent {
             ObserverOptions { remove_usage_event, ..ObserverOptions::for_dialect(eligible.dialect) };
         let mut observer = StreamObserver::new(eligible.dialect, options);
         let mut held = Vec::new();
-        let reading = if is_event_stream(&head) {
+        let reading = if is_encoded(&head) {
+            let told = "it is compressed, which was not asked for".to_owned();
+            Err(Broken { code: "encoded_answer", told })
+        } else if is_event_stream(&head) {
             read_until_content(&mut body, &mut observer, &mut held, translation.is_some()).await
         } else {
             let told = "the answer is not an event stream".to_owned();
@@ -75,6 +78,11 @@ fn is_event_stream(head: &Parts) -> bool {
     text.get(..17).is_some_and(|start| start.eq_ignore_ascii_case("text/event-stream"))
 }
 
+fn is_encoded(head: &Parts) -> bool {
+    let encodings = head.headers.get_all(CONTENT_ENCODING).iter();
+    encodings.map(|value| value.as_bytes()).any(|value| !value.eq_ignore_ascii_case(b"identity"))
+}
+
 async fn read_until_content(
     body: &mut InboundBody,
     observer: &mut StreamObserver,
@@ -98,12 +106,8 @@ async fn read_until_content(
             None => {
                 let rest = observer.finish();
                 held.extend(rest.filter(|_| !raw));
-                return check(observer).and_then(|()| {
-                    let complete = observer.is_complete();
-                    complete
-                        .then_some(())
-                        .ok_or_else(|| Broken { code: "empty_stream", told: "it ended".into() })
-                });
+                check(observer)?;
+                return if observer.is_complete() { Ok(()) } else { Err(empty()) };
             }
         }
         check(observer)?;
@@ -113,7 +117,14 @@ async fn read_until_content(
     }
 }
 
+fn empty() -> Broken {
+    Broken { code: "empty_stream", told: "it ended".to_owned() }
+}
+
 fn check(observer: &StreamObserver) -> Result<(), Broken> {
+    if observer.terminated() && !observer.content_seen() && observer.finish_reason().is_none() {
+        return Err(empty());
+    }
     if let Some(error) = observer.error().filter(|_| !observer.content_seen()) {
         let told = error.message.as_deref().unwrap_or("an error without a message").to_owned();
         return Err(Broken { code: "error_in_stream", told });

@@ -90,11 +90,13 @@ impl Reading {
 
 async fn measure(call: &Call, eligible: &Eligible, terms: &Terms, answer: &Answer, body: &Bytes) -> Measured {
     let reported = answer.usage();
-    if let Some(measured) = Measured::reported(reported, true, call.operation, terms) {
-        return measured;
+    match Measured::reported(reported, true, call.operation, terms) {
+        Ok(measured) => measured,
+        Err(source) => {
+            let produced = (produced_text(eligible.dialect, body), 1.0);
+            Measured::count(source, None, call.peeked.body().clone(), produced).await
+        }
     }
-    let produced = produced_text(eligible.dialect, body);
-    Measured::count(None, call.peeked.body().clone(), (produced, 1.0)).await
 }
 
 async fn broken(

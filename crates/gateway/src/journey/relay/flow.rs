@@ -233,15 +233,18 @@ impl Flow {
             upstream_request_id: this.upstream_request_id,
         };
         let mut account = this.account;
-        if let Some(measured) = measured {
-            end.apply(&mut account, measured);
-            return Settling::Writing(account.settle_append());
-        }
+        let source = match measured {
+            Ok(measured) => {
+                end.apply(&mut account, measured);
+                return Settling::Writing(account.settle_append());
+            }
+            Err(source) => source,
+        };
         let produced = this.observer.produced_text();
         let prompt = this.call.peeked.body().clone();
         let call = this.call;
         Settling::Counting(Box::pin(async move {
-            let measured = Measured::count(partial, prompt, produced).await;
+            let measured = Measured::count(source, partial, prompt, produced).await;
             end.apply(&mut account, measured);
             account.settle().await;
             drop(call);
