@@ -302,6 +302,7 @@ CREATE TABLE usage_hourly (
     tokens_output BIGINT NOT NULL,
     tokens_reasoning BIGINT NOT NULL,
     cost_nanos_usd BIGINT NOT NULL,
+    max_cost_nanos_usd BIGINT NOT NULL,
     unknown_cost_requests BIGINT NOT NULL,
     latency_us BIGINT NOT NULL,
     time_to_first_token_us BIGINT NOT NULL,

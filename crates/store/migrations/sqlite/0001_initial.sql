@@ -297,6 +297,7 @@ CREATE TABLE usage_hourly (
     tokens_output INTEGER NOT NULL,
     tokens_reasoning INTEGER NOT NULL,
     cost_nanos_usd INTEGER NOT NULL,
+    max_cost_nanos_usd INTEGER NOT NULL,
     unknown_cost_requests INTEGER NOT NULL,
     latency_us INTEGER NOT NULL,
     time_to_first_token_us INTEGER NOT NULL,

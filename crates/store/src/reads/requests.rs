@@ -108,7 +108,8 @@ impl<'a> List<'a> {
                 || filter.project_id.is_some()
                 || filter.model.is_some()
                 || filter.provider_id.is_some()
-                || filter.outcome.is_some())
+                || filter.outcome.is_some()
+                || filter.min_cost.is_some())
     }
 
     async fn rows(
@@ -159,7 +160,8 @@ impl<'a> List<'a> {
             .filter("team_id =", filter.team_id)
             .filter("project_id =", filter.project_id)
             .filter("provider_id =", filter.provider_id)
-            .filter("outcome =", filter.outcome.map(Outcome::as_str));
+            .filter("outcome =", filter.outcome.map(Outcome::as_str))
+            .filter("max_cost_nanos_usd >=", filter.min_cost);
         if let Some(model) = &filter.model {
             // The sums do not tell apart names that no model has.
             query.push(" AND model IN ('', ").bind(model).push(")");

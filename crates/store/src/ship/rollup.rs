@@ -45,6 +45,7 @@ pub(super) static ROLLUPS: BulkInsert = BulkInsert::new(
         "tokens_output",
         "tokens_reasoning",
         "cost_nanos_usd",
+        "max_cost_nanos_usd",
         "unknown_cost_requests",
         "latency_us",
         "time_to_first_token_us",
@@ -61,6 +62,8 @@ pub(super) static ROLLUPS: BulkInsert = BulkInsert::new(
         tokens_output = usage_hourly.tokens_output + excluded.tokens_output, \
         tokens_reasoning = usage_hourly.tokens_reasoning + excluded.tokens_reasoning, \
         cost_nanos_usd = usage_hourly.cost_nanos_usd + excluded.cost_nanos_usd, \
+        max_cost_nanos_usd = CASE WHEN excluded.max_cost_nanos_usd > usage_hourly.max_cost_nanos_usd \
+        THEN excluded.max_cost_nanos_usd ELSE usage_hourly.max_cost_nanos_usd END, \
         unknown_cost_requests = usage_hourly.unknown_cost_requests + excluded.unknown_cost_requests, \
         latency_us = usage_hourly.latency_us + excluded.latency_us, \
         time_to_first_token_us = usage_hourly.time_to_first_token_us + excluded.time_to_first_token_us, \
@@ -88,6 +91,8 @@ struct Sums {
     errors: u64,
     tokens: TokenUsage,
     cost_nanos_usd: i64,
+    /// Of the dearest request: tells lists where to look.
+    max_cost_nanos_usd: i64,
     unknown_cost_requests: u64,
     latency_us: u64,
     time_to_first_token_us: u64,
@@ -107,6 +112,7 @@ impl<'a> Rollup<'a> {
         let sums = self.groups.entry(group).or_default();
         sums.requests += 1;
         sums.errors += u64::from(is_error(request.outcome));
+        sums.max_cost_nanos_usd = sums.max_cost_nanos_usd.max(request.cost.map_or(0, NanoUsd::get));
         sums.unknown_cost_requests += u64::from(request.cost.is_none());
         sums.latency_us = sums.latency_us.saturating_add(request.latency_us.min(COUNT_CAP));
         if let Some(time_to_first_token_us) = request.time_to_first_token_us {
@@ -212,6 +218,7 @@ impl Sums {
             self.tokens.output.into(),
             self.tokens.reasoning.into(),
             self.cost_nanos_usd.into(),
+            self.max_cost_nanos_usd.into(),
             self.unknown_cost_requests.into(),
             self.latency_us.into(),
             self.time_to_first_token_us.into(),

@@ -129,11 +129,17 @@ on_both_databases! {
             assert_eq!(list(refused.clone(), limit).await, rare, "{limit}");
             assert_eq!(list(invented.clone(), limit).await, rare, "{limit}");
         }
+        let costly = RequestFilter { min_cost: Some(NanoUsd::new(1_050)), ..RequestFilter::default() };
+        assert_eq!(list(costly.clone(), 500).await.len(), 130);
+        let mut dear = full(&tree, UnixMicros(NOW.0 + HOUR));
+        dear.request.cost = Some(NanoUsd::new(2_000));
+        store.system_ship(&shipment(at(1), at(2), std::slice::from_ref(&dear), &[])).await.unwrap();
+        assert_eq!(list(RequestFilter { min_cost: dear.request.cost, ..costly }, 5).await, [dear.request]);
         let from = Some(UnixMicros(NOW.0 + 2 * HOUR + 2));
         let to = Some(UnixMicros(NOW.0 + 3 * HOUR + 2));
         assert_eq!(list(RequestFilter { from, to, ..refused }, 5).await.len(), 1);
         let team = RequestFilter { team_id: Some(tree.team_id), ..RequestFilter::default() };
-        assert_eq!(list(team, 7).await.len(), 130);
+        assert_eq!(list(team, 7).await.len(), 131);
     }
 
     async fn requests_are_filtered(test) {
