@@ -147,12 +147,14 @@ impl Shipper {
         clock: Arc<dyn Clock>,
         options: ShipperOptions,
     ) -> Self {
+        let status = ShipperStatus::default();
+        status.current_as_of(clock.now());
         Self {
             reader,
             store,
             clock,
             price: Box::new(|_, _| None),
-            status: Arc::default(),
+            status: Arc::new(status),
             stored: None,
             cores: BTreeMap::new(),
             retry: options.first_retry,
@@ -201,6 +203,7 @@ impl Shipper {
             if !self.pass().await {
                 self.pause().await;
             } else if self.reader.wait(self.options.idle).await {
+                self.status.current_as_of(self.clock.now());
                 sleep(self.options.gather).await;
             } else {
                 self.refresh();
@@ -216,6 +219,7 @@ impl Shipper {
 
     /// Ships what there is, all cores in turn; `false` when some of it could not be read or shipped.
     async fn pass(&mut self) -> bool {
+        let begun = self.clock.now();
         if !self.know_positions().await {
             return false;
         }
@@ -235,6 +239,7 @@ impl Shipper {
             self.retire();
         }
         if healthy {
+            self.status.current_as_of(begun);
             self.recovered();
         }
         healthy

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tollgate_core::UnixMicros;
@@ -20,6 +21,8 @@ pub struct ShipperStatus {
     damaged_places: AtomicU64,
     undecodable_records: AtomicU64,
     retired_segments: AtomicU64,
+    /// All that was written before this is in the store.
+    current_as_of: AtomicI64,
     /// Zero before the first shipment.
     last_shipped_at: AtomicI64,
     failure: Mutex<Option<ShipperFailure>>,
@@ -37,6 +40,8 @@ pub struct ShipperFailure {
 pub struct ShipperReport {
     /// Bytes of the journal that are not in the store.
     pub lag_bytes: u64,
+    /// All that was written before this is in the store.
+    pub current_as_of: UnixMicros,
     /// Settlements that were read and are not in the store.
     pub pending_settlements: u64,
     /// Requests with an intent and no settlement yet.
@@ -55,11 +60,19 @@ pub struct ShipperReport {
     pub failure: Option<ShipperFailure>,
 }
 
+impl ShipperReport {
+    /// How old the oldest record is that is not in the store, at most.
+    pub fn lag(&self, now: UnixMicros) -> Duration {
+        if self.lag_bytes == 0 { Duration::ZERO } else { now.since(self.current_as_of) }
+    }
+}
+
 impl ShipperStatus {
     pub fn report(&self) -> ShipperReport {
         let last_shipped_at = self.last_shipped_at.load(Relaxed);
         ShipperReport {
             lag_bytes: self.lag_bytes.load(Relaxed),
+            current_as_of: UnixMicros(self.current_as_of.load(Relaxed)),
             pending_settlements: self.pending_settlements.load(Relaxed),
             open_requests: self.open_requests.load(Relaxed),
             shipped_requests: self.shipped_requests.load(Relaxed),
@@ -77,6 +90,10 @@ impl ShipperStatus {
         self.lag_bytes.store(lag_bytes, Relaxed);
         self.pending_settlements.store(pending_settlements as u64, Relaxed);
         self.open_requests.store(open_requests as u64, Relaxed);
+    }
+
+    pub(super) fn current_as_of(&self, time: UnixMicros) {
+        self.current_as_of.store(time.0, Relaxed);
     }
 
     pub(super) fn shipped(&self, shipped: Shipped, interrupted: u64, now: UnixMicros) {
