@@ -5,6 +5,7 @@
 mod api;
 pub mod bootstrap;
 mod call;
+pub mod configuration;
 pub mod connection;
 mod file_keys;
 mod lookups;

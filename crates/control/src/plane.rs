@@ -12,6 +12,7 @@ use tollgate_core::Clock;
 use tollgate_state::ports::Lookups;
 
 use crate::api;
+use crate::configuration::{self, Applied, ApplyError, FileObjects};
 use crate::connection::{Connection, Installation};
 use crate::lookups::StoreLookups;
 use crate::ports::{Assets, DataPlaneView, SnapshotSink};
@@ -103,6 +104,14 @@ impl ControlPlane {
     /// Publishing: for configuration files applied at start or on reload.
     pub fn publisher(&self) -> &Arc<Publisher> {
         &self.0.publisher
+    }
+
+    /// Makes the store's file-owned objects those of the files, and publishes them. Used at start and on reload.
+    pub async fn apply(&self, objects: &FileObjects) -> Result<Applied, ApplyError> {
+        let _writing = self.0.writing.lock().await;
+        let applied = configuration::apply(self.0.parts.connection.open().await?, objects).await?;
+        self.0.publish().await;
+        Ok(applied)
     }
 
     /// Console, admin API and metrics.

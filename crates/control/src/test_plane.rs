@@ -26,7 +26,7 @@ pub(crate) const ROOT: [u8; 32] = [5; 32];
 #[derive(Default)]
 pub(crate) struct Sink {
     pub(crate) published: Mutex<Vec<Arc<Snapshot>>>,
-    pub(crate) refusal: Mutex<Option<String>>,
+    pub(crate) most_deployments: Mutex<Option<usize>>,
 }
 
 impl Sink {
@@ -37,8 +37,8 @@ impl Sink {
 
 impl SnapshotSink for Sink {
     fn publish(&self, snapshot: Arc<Snapshot>) -> Result<(), Vec<String>> {
-        if let Some(refusal) = self.refusal.lock().clone() {
-            return Err(vec![refusal]);
+        if self.most_deployments.lock().is_some_and(|most| snapshot.deployments.len() > most) {
+            return Err(vec!["too many deployments".into()]);
         }
         self.published.lock().push(snapshot);
         Ok(())
