@@ -18,7 +18,7 @@ use tollgate_state::objects::Configuration;
 use tollgate_state::ports::{Answer, Lookups, ProviderObjectOwner};
 use tollgate_state::{ActiveCredential, CredentialLookup};
 use tollgate_telemetry::Metrics;
-use tollgate_upstream::{Client, ClientSettings};
+use tollgate_upstream::{Client, ClientSettings, PoolCounters};
 
 mod plan;
 
@@ -47,6 +47,8 @@ pub struct TestGateway {
     /// A key of the organization that may use every model.
     pub key: String,
     pub configuration: Configuration,
+    /// Of the connections to providers.
+    pub pool: Arc<PoolCounters>,
     directory: tempfile::TempDir,
     journal: Mutex<Option<Journal>>,
     shutdown: watch::Sender<Shutdown>,
@@ -68,7 +70,7 @@ impl TestGateway {
         let token = token::generate(TokenKind::Key).expect("random bytes");
         let key = token.text.expose().to_owned();
         let (pepper_version, hash) = peppers.hash(key.as_bytes());
-        let settings = plan.settings.clone();
+        let (settings, drain) = (plan.settings.clone(), plan.drain);
         let configuration = plan.configuration(token.lookup, pepper_version, hash);
         let snapshot = tollgate_state::build::build(&configuration).expect("a consistent plan");
         let gateway = Gateway::new(GatewayParts {
@@ -88,12 +90,14 @@ impl TestGateway {
         let address = listener.local_addr().expect("a bound address");
         let (shutdown, signal) = watch::channel(Shutdown::Running);
         let journal = Arc::new(journal);
+        let pool = Arc::<PoolCounters>::default();
         let thread = {
             let (gateway, journal) = (Arc::clone(&gateway), Arc::clone(&journal));
-            let settings = ServerSettings { address, tls: None, drain: Duration::from_secs(5) };
+            let counters = Arc::clone(&pool);
+            let settings = ServerSettings { address, tls: None, drain };
             std::thread::spawn(move || {
                 let tls = tollgate_upstream::client_config(None).expect("TLS roots");
-                let client = Client::new(ClientSettings::new(tls));
+                let client = Client::new(ClientSettings { counters, ..ClientSettings::new(tls) });
                 let make =
                     move || Core::new(gateway, client, journal.writer(0).expect("the first writer"), 42);
                 run_core(make, listener, settings, signal).expect("a running core");
@@ -104,6 +108,7 @@ impl TestGateway {
             address,
             key,
             configuration,
+            pool,
             directory,
             journal: Mutex::new(Arc::into_inner(journal)),
             shutdown,
@@ -167,10 +172,15 @@ impl TestGateway {
         }
     }
 
-    /// Asks the gateway to stop and waits until it has.
-    pub fn stop(&mut self) {
+    /// Asks the gateway to finish what runs, without waiting for it.
+    pub fn drain(&self) {
         self.gateway.start_draining();
         let _ = self.shutdown.send(Shutdown::Drain);
+    }
+
+    /// Asks the gateway to stop and waits until it has.
+    pub fn stop(&mut self) {
+        self.drain();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
             && !std::thread::panicking()

@@ -1,5 +1,7 @@
 //! What a test's gateway is configured with.
 
+use std::time::Duration;
+
 use tollgate_catalog::Price;
 use tollgate_core::{
     CredentialId, DeploymentId, KeyId, ModelId, ModelPattern, OrganizationId, ProviderId, SecretText, TeamId,
@@ -17,6 +19,8 @@ use super::now;
 #[derive(Debug, Clone)]
 pub struct GatewayPlan {
     pub settings: Settings,
+    /// How long running answers may take once the gateway is asked to stop.
+    pub drain: Duration,
     organization_id: OrganizationId,
     providers: Vec<ProviderObject>,
     models: Vec<ModelObject>,
@@ -29,6 +33,7 @@ impl Default for GatewayPlan {
     fn default() -> Self {
         Self {
             settings: Settings::default(),
+            drain: Duration::from_secs(5),
             organization_id: OrganizationId::generate(),
             providers: Vec::new(),
             models: Vec::new(),
