@@ -5,11 +5,11 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::combinators::BoxBody;
+use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 
 /// A body whose producer may live on another thread.
-pub type FallbackBody = BoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+pub type FallbackBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
 /// Answers what the data plane does not know. Must answer always; its errors are its own business.
 pub trait Fallback: Send + Sync {

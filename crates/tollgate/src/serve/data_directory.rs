@@ -1,0 +1,101 @@
+//! The data directory: one process at a time, readable by its owner only.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{ErrorKind, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use rustix::fs::{FlockOperation, flock};
+use tollgate_core::InstanceId;
+
+const LOCK_FILE_NAME: &str = "lock";
+const INSTANCE_FILE_NAME: &str = "instance-id";
+
+/// A data directory that belongs to this process until it is dropped.
+#[derive(Debug)]
+pub(crate) struct DataDirectory {
+    path: PathBuf,
+    /// The lock goes with the descriptor, also when the process is killed.
+    _lock: File,
+}
+
+impl DataDirectory {
+    /// Makes the directory if it is missing, and locks it.
+    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+        made.with_context(|| format!("could not make the data directory {}", path.display()))?;
+        let path = path.canonicalize().with_context(|| format!("could not use {}", path.display()))?;
+        let lock_path = path.join(LOCK_FILE_NAME);
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let mut lock =
+            options.open(&lock_path).with_context(|| format!("could not open {}", lock_path.display()))?;
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            let mut owner = String::new();
+            let _ = lock.read_to_string(&mut owner);
+            bail!(
+                "another Tollgate (process {}) uses the data directory {}: stop it, or give this one its own with --data",
+                owner.trim(),
+                path.display()
+            );
+        }
+        let _ = lock.set_len(0).and_then(|()| lock.rewind());
+        let _ = writeln!(lock, "{}", std::process::id());
+        Ok(Self { path, _lock: lock })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Who the journal in this directory belongs to; the same at every start.
+    pub(crate) fn instance_id(&self) -> anyhow::Result<InstanceId> {
+        let path = self.join(INSTANCE_FILE_NAME);
+        match std::fs::read_to_string(&path) {
+            Ok(text) => text.trim().parse().with_context(|| {
+                format!("{} was damaged; restore it, the journal beside it belongs to its id", path.display())
+            }),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let id = InstanceId::generate();
+                write_private(&path, format!("{id}\n").as_bytes())?;
+                Ok(id)
+            }
+            Err(error) => Err(error).with_context(|| format!("could not read {}", path.display())),
+        }
+    }
+}
+
+/// Writes a file that only its owner can read: the whole content or none.
+pub(crate) fn write_private(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    let beside = path.with_extension("new");
+    let write = || -> std::io::Result<()> {
+        let mut options = OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        std::fs::rename(&beside, path)
+    };
+    write().with_context(|| format!("could not write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_owner_is_refused_and_the_id_stays() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("data");
+        let first = DataDirectory::open(&path).unwrap();
+        let id = first.instance_id().unwrap();
+        let refused = DataDirectory::open(&path).unwrap_err().to_string();
+        assert!(refused.contains(&format!("process {}", std::process::id())), "{refused}");
+        drop(first);
+        assert_eq!(DataDirectory::open(&path).unwrap().instance_id().unwrap(), id);
+    }
+}
