@@ -7,6 +7,7 @@ pub mod bootstrap;
 mod call;
 pub mod configuration;
 pub mod connection;
+pub mod demo;
 mod file_keys;
 mod lookups;
 pub mod openapi;

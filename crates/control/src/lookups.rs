@@ -49,7 +49,7 @@ impl std::fmt::Debug for StoreLookups {
 }
 
 impl StoreLookups {
-    pub(crate) fn new(connection: Arc<Connection>, runtime: Handle) -> Arc<dyn Lookups> {
+    pub(crate) fn on(connection: Arc<Connection>, runtime: Handle) -> Arc<dyn Lookups> {
         Arc::new(Shareable(Arc::new(Self {
             connection,
             runtime,

@@ -98,7 +98,7 @@ impl ControlPlane {
 
     /// Look-ups for the data plane, answered on the runtime that is current now.
     pub fn lookups(&self) -> Arc<dyn Lookups> {
-        StoreLookups::new(Arc::clone(&self.0.parts.connection), tokio::runtime::Handle::current())
+        StoreLookups::on(Arc::clone(&self.0.parts.connection), tokio::runtime::Handle::current())
     }
 
     /// Publishing: for configuration files applied at start or on reload.

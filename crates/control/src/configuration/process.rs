@@ -153,7 +153,7 @@ fn check(reader: &mut Reader<'_>, root: &Node, settings: &mut ProcessSettings) {
         let node = root.at_path("database.url");
         match secrets::resolve_text(&database.url, reader.environment) {
             Ok(url) if url.starts_with("postgres://") || url.starts_with("postgresql://") => {
-                database.url = url
+                database.url = url;
             }
             Ok(_) => reader.wrong(
                 node,
