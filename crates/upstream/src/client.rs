@@ -6,9 +6,8 @@ use std::sync::Arc;
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{Request, Response, Uri, Version};
-use tokio::task::AbortHandle;
 
-use crate::connection::{Connection, Driver, Unanswered};
+use crate::connection::{Connection, Unanswered};
 use crate::counters::PoolStatistics;
 use crate::error::SendError;
 use crate::inbound::InboundBody;
@@ -76,7 +75,7 @@ impl Client {
         let cache = self.pool.addresses(origin.pool_index);
         let addresses = cache.resolve(origin, deadlines.connect).await?;
         let tls = &self.pool.settings.tls;
-        match Connection::open(origin, &addresses, tls, deadlines, spawn_on_this_thread).await {
+        match Connection::open(origin, &addresses, tls, deadlines).await {
             Ok(connection) => Ok(slot.fill(connection)),
             Err(error) => {
                 cache.forget();
@@ -84,10 +83,6 @@ impl Client {
             }
         }
     }
-}
-
-fn spawn_on_this_thread(driver: Driver) -> AbortHandle {
-    tokio::task::spawn_local(driver).abort_handle()
 }
 
 /// Joins the parts into a request that can only go to `origin` and whose length is the body's.

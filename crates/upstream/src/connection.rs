@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use http::{Request, Response, StatusCode};
@@ -16,7 +16,6 @@ use rustls::ClientConfig;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
-use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 
@@ -31,25 +30,20 @@ const BUFFER_BYTES: usize = 64 * 1024;
 
 const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(30);
 
-/// The task that moves a connection's bytes.
-pub(crate) type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// Starts a driver: on this thread for the data plane, on any thread for one-shot calls.
-pub(crate) type Spawn = fn(Driver) -> AbortHandle;
+/// What moves a connection's bytes.
+///
+/// It is polled by whoever waits for the bytes, not by a task of its own: everything that has arrived is then taken
+/// in one turn instead of one piece per turn, and nothing is read ahead of a consumer that does not ask.
+type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// An open connection. Dropping it closes the socket at once, whatever is still under way on it.
 pub(crate) struct Connection {
     sender: SendRequest<OutboundBody>,
-    driver: AbortHandle,
+    /// Gone when the connection has ended; what waited for it then learns so.
+    driver: Option<Driver>,
     progress: Arc<Progress>,
     pub(crate) alarm: Alarm,
     pub(crate) idle_since: Instant,
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.driver.abort();
-    }
 }
 
 /// Why an exchange has no response.
@@ -75,21 +69,20 @@ impl Connection {
         addresses: &[SocketAddr],
         tls: &Arc<ClientConfig>,
         deadlines: &Deadlines,
-        spawn: Spawn,
     ) -> Result<Self, SendError> {
         let tcp = connect_tcp(addresses, deadlines.connect).await?;
         let Some(server_name) = &origin.server_name else {
-            return Self::handshake(tcp, deadlines, spawn).await;
+            return Self::handshake(tcp, deadlines).await;
         };
         let handshake = TlsConnector::from(tls.clone()).connect(server_name.clone(), tcp);
         match timeout_at(deadlines.connect, handshake).await {
-            Ok(Ok(stream)) => Self::handshake(stream, deadlines, spawn).await,
+            Ok(Ok(stream)) => Self::handshake(stream, deadlines).await,
             Ok(Err(error)) => Err(SendError::Tls(error.to_string())),
             Err(_) => Err(SendError::ConnectTimeout),
         }
     }
 
-    async fn handshake<T>(stream: T, deadlines: &Deadlines, spawn: Spawn) -> Result<Self, SendError>
+    async fn handshake<T>(stream: T, deadlines: &Deadlines) -> Result<Self, SendError>
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -102,13 +95,20 @@ impl Connection {
             .await
             .map_err(|_| SendError::Closed { request_sent: false })?;
         // How a connection ends is seen by the exchange on it; an idle one may end in any way.
-        let driver = spawn(Box::pin(async move { drop(connection.await) }));
+        let driver: Driver = Box::pin(async move { drop(connection.await) });
         let alarm = Alarm::new(deadlines.total);
-        Ok(Self { sender, driver, progress, alarm, idle_since: deadlines.started })
+        Ok(Self { sender, driver: Some(driver), progress, alarm, idle_since: deadlines.started })
+    }
+
+    /// Moves what can be moved now. Whoever waits for bytes of this connection calls it with its own context.
+    pub(crate) fn drive(&mut self, context: &mut Context<'_>) {
+        drive(&mut self.driver, context);
     }
 
     /// Whether the previous exchange is over and the peer has not closed the connection.
-    pub(crate) fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&mut self) -> bool {
+        // Nobody drives an idle connection: its end is noticed here.
+        self.drive(&mut Context::from_waker(Waker::noop()));
         self.sender.is_ready() && !self.sender.is_closed()
     }
 
@@ -122,6 +122,10 @@ impl Connection {
         let handed_over = Instant::now();
         let mut answer = pin!(self.sender.try_send_request(request));
         let answer = poll_fn(|context| {
+            if let Poll::Ready(answer) = answer.as_mut().poll(context) {
+                return Poll::Ready(Ok(answer));
+            }
+            drive(&mut self.driver, context);
             if let Poll::Ready(answer) = answer.as_mut().poll(context) {
                 return Poll::Ready(Ok(answer));
             }
@@ -143,6 +147,12 @@ impl Connection {
                 }
             }),
         }
+    }
+}
+
+fn drive(driver: &mut Option<Driver>, context: &mut Context<'_>) {
+    if driver.as_mut().is_some_and(|driver| driver.as_mut().poll(context).is_ready()) {
+        *driver = None;
     }
 }
 

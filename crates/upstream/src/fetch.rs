@@ -6,10 +6,9 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use rustls::ClientConfig;
-use tokio::task::AbortHandle;
 
 use crate::client::assemble;
-use crate::connection::{Connection, Driver, Unanswered};
+use crate::connection::{Connection, Unanswered};
 use crate::error::{ReadError, SendError};
 use crate::inbound::BodyReader;
 use crate::origin::Origin;
@@ -68,13 +67,12 @@ pub async fn fetch(call: OneShot) -> Result<FetchedResponse, FetchError> {
     let request = assemble(&call.origin, request.into_parts().0, OutboundBody::from(call.body));
 
     let addresses = resolve(&call.origin, deadlines.connect).await?;
-    let mut connection =
-        Connection::open(&call.origin, &addresses, &call.tls, &deadlines, spawn_anywhere).await?;
+    let mut connection = Connection::open(&call.origin, &addresses, &call.tls, &deadlines).await?;
     let response = connection.exchange(request, &deadlines).await.map_err(Unanswered::into_error)?;
     let (head, incoming) = response.into_parts();
     let mut reader = BodyReader::new(incoming, deadlines);
     let mut body = BytesMut::new();
-    while let Some(frame) = poll_fn(|context| reader.poll_frame(&mut connection.alarm, context)).await {
+    while let Some(frame) = poll_fn(|context| reader.poll_frame(&mut connection, context)).await {
         let Ok(data) = frame?.into_data() else { continue };
         if data.len() > call.max_response_bytes - body.len() {
             return Err(FetchError::TooLong { limit_bytes: call.max_response_bytes });
@@ -86,8 +84,4 @@ pub async fn fetch(call: OneShot) -> Result<FetchedResponse, FetchError> {
 
 fn origin_form(path: &str) -> Option<Uri> {
     path.starts_with('/').then(|| path.parse().ok()).flatten()
-}
-
-fn spawn_anywhere(driver: Driver) -> AbortHandle {
-    tokio::spawn(driver).abort_handle()
 }

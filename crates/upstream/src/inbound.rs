@@ -9,6 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
+use crate::connection::Connection;
 use crate::error::ReadError;
 use crate::pool::Lease;
 use crate::timeouts::{Alarm, Deadlines};
@@ -51,7 +52,7 @@ impl Body for InboundBody {
     ) -> Poll<Option<Result<Frame<Bytes>, ReadError>>> {
         let this = &mut *self;
         let Some(lease) = &mut this.lease else { return Poll::Ready(None) };
-        let frame = ready!(this.reader.poll_frame(&mut lease.connection.alarm, context));
+        let frame = ready!(this.reader.poll_frame(&mut lease.connection, context));
         match &frame {
             Some(Err(_)) => this.lease = None,
             _ => this.finish_if_complete(),
@@ -88,10 +89,15 @@ impl BodyReader {
 
     pub(crate) fn poll_frame(
         &mut self,
-        alarm: &mut Alarm,
+        connection: &mut Connection,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, ReadError>>> {
-        match Pin::new(&mut self.incoming).poll_frame(context) {
+        let mut frame = Pin::new(&mut self.incoming).poll_frame(context);
+        if frame.is_pending() {
+            connection.drive(context);
+            frame = Pin::new(&mut self.incoming).poll_frame(context);
+        }
+        match frame {
             Poll::Ready(Some(Ok(frame))) => {
                 self.started = true;
                 self.waiting_since = None;
@@ -106,7 +112,7 @@ impl BodyReader {
                 Poll::Ready(None)
             }
             Poll::Pending => {
-                let error = ready!(self.poll_overdue(alarm, context));
+                let error = ready!(self.poll_overdue(&mut connection.alarm, context));
                 Poll::Ready(Some(Err(error)))
             }
         }

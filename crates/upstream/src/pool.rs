@@ -80,7 +80,7 @@ impl Pool {
         let expired = self.expired();
         let (found, discarded) = self.with_origin(index, |origin| {
             let mut discarded = 0;
-            while let Some(connection) = origin.idle.pop() {
+            while let Some(mut connection) = origin.idle.pop() {
                 if connection.is_ready() && !expired(&connection) {
                     origin.in_use += 1;
                     return (Some(connection), discarded);
@@ -169,7 +169,7 @@ impl Pool {
         let mut remaining = 0;
         for origin in self.origins.borrow_mut().iter_mut() {
             let before = origin.idle.len();
-            origin.idle.retain(|connection| connection.is_ready() && !expired(connection));
+            origin.idle.retain_mut(|connection| connection.is_ready() && !expired(connection));
             closed += before - origin.idle.len();
             remaining += origin.idle.len();
         }
@@ -214,10 +214,10 @@ pub(crate) struct Lease {
 impl Lease {
     /// Gives the connection back after a complete exchange. One that cannot be used again is closed.
     ///
-    /// The driver announces the end of a body and its own readiness within one turn, so a connection that is not
-    /// ready now never will be, or is still busy writing a request that the provider did not want to read.
+    /// Asking whether it is ready lets the connection take note of the end of the body, so one that is not ready now
+    /// never will be, or is still busy writing a request that the provider did not want to read.
     pub(crate) fn finish(self) {
-        let Self { connection, slot } = self;
+        let Self { mut connection, slot } = self;
         if connection.is_ready() {
             slot.pool.keep(slot.index, connection);
         }

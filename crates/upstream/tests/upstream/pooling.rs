@@ -129,8 +129,8 @@ fn a_request_on_a_connection_that_died_unnoticed_is_sent_again_whole() {
         let client = client();
         assert_eq!(get_text(&client, &server.origin).await, "ok");
         server.requests.recv().unwrap();
-        // Nothing else runs on this thread until the next await, so the pool cannot notice the close. The yield lets
-        // the runtime see it, but this future goes on before the connection's driver does.
+        // The close is seen when the connection is taken, or, if its news has not come through by then, when the
+        // request cannot be written. Either way the request reaches the provider once and whole.
         server.close.send(()).unwrap();
         server.closed.recv().unwrap();
         tokio::task::yield_now().await;
@@ -139,7 +139,8 @@ fn a_request_on_a_connection_that_died_unnoticed_is_sent_again_whole() {
         assert_eq!(read(response).await.unwrap(), "ok");
         assert!(server.requests.recv().unwrap().ends_with("{\"model\":\"a\"}"));
         let statistics = client.statistics();
-        assert_eq!((statistics.opened, statistics.reused, statistics.replayed), (2, 1, 1));
+        assert_eq!(statistics.opened, 2);
+        assert_eq!(statistics.reused, statistics.replayed);
         server.close.send(()).unwrap();
     });
 }

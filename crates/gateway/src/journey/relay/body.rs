@@ -5,12 +5,16 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use tollgate_ledger::journal::Append;
 
 use super::flow::{Ending, Flow};
 use crate::account;
 use crate::answer::Cut;
+
+/// Chunks that are gathered before something is passed on, however much more has arrived.
+const MOST_JOINED: usize = 64;
+const MOST_JOINED_BYTES: usize = 16 << 10;
 
 /// A stream on its way to the client.
 pub struct RelayBody {
@@ -67,19 +71,39 @@ impl RelayBody {
         loop {
             match &mut self.state {
                 State::Relaying(flow) => {
-                    if let Some(chunk) = self.chunks.pop_front() {
-                        return Poll::Ready(Some(Ok(chunk)));
-                    }
-                    ready!(flow.poll_upstream(context, &mut self.chunks));
+                    let read = flow.poll_upstream(context, &mut self.chunks);
                     self.settle_at_the_end();
+                    if matches!(self.state, State::Relaying(_)) && (read.is_pending() || self.has_enough()) {
+                        // What has arrived together leaves together.
+                        return self.next_joined().map_or(Poll::Pending, |chunk| Poll::Ready(Some(Ok(chunk))));
+                    }
                 }
                 State::Settling(settling) => {
                     ready!(Pin::new(settling).poll(context));
                     self.state = State::Settled;
                 }
-                State::Settled => return Poll::Ready(self.chunks.pop_front().map(Ok)),
+                State::Settled => return Poll::Ready(self.next_joined().map(Ok)),
             }
         }
+    }
+
+    fn has_enough(&self) -> bool {
+        self.chunks.len() >= MOST_JOINED
+    }
+
+    /// The chunks in line as one, where they are small: a write of many pieces costs more than copying them.
+    fn next_joined(&mut self) -> Option<Bytes> {
+        let first = self.chunks.pop_front()?;
+        let fits = |length: usize, next: &Bytes| length + next.len() <= MOST_JOINED_BYTES;
+        if !self.chunks.front().is_some_and(|next| fits(first.len(), next)) {
+            return Some(first);
+        }
+        let mut joined = BytesMut::with_capacity(MOST_JOINED_BYTES.min(4 * first.len() + 1_024));
+        joined.extend_from_slice(&first);
+        while let Some(next) = self.chunks.pop_front_if(|next| fits(joined.len(), next)) {
+            joined.extend_from_slice(&next);
+        }
+        Some(joined.freeze())
     }
 
     fn settle_at_the_end(&mut self) {
