@@ -32,8 +32,8 @@ const seen = (usage) => [
 ];
 
 function ask(stream, parameters) {
-  const { messages } = client();
-  return stream ? messages.stream({ ...CALL, ...parameters }).finalMessage() : messages.create({ ...CALL, ...parameters });
+  const [{ messages }, call] = [client(), { ...CALL, ...parameters }];
+  return stream ? messages.stream(call).finalMessage() : messages.create(call);
 }
 
 for (const upstream of UPSTREAMS) {
@@ -48,7 +48,8 @@ for (const upstream of UPSTREAMS) {
       assert.deepEqual(seen(data.usage), anthropicUsage(used));
       assert.equal(response.headers.get("x-tollgate-model"), model);
       assert.equal(response.headers.get("x-tollgate-cost-usd"), costHeader(used));
-      const [record] = await gateway.checkRecords(model, [used], { stream: false, client_dialect: "anthropic_messages" });
+      const fields = { stream: false, operation: "chat", client_dialect: "anthropic_messages" };
+      const [record] = await gateway.checkRecords(model, [used], fields);
       assert.equal(response.headers.get("x-tollgate-request-id"), record.id);
       assert.equal(response.headers.get("x-tollgate-deployment"), record.deployment_id);
     });
@@ -77,7 +78,7 @@ for (const upstream of UPSTREAMS) {
         const turns = [{ role: "assistant", content: question.content }, { role: "user", content: [result] }];
         const answer = await ask(stream, { model, tools, messages: [...CALL.messages, ...turns] });
         assert.deepEqual([answer.content[0].text, answer.stop_reason], [FINAL_TEXT, "end_turn"]);
-        assert.deepEqual([question, answer].map(({ usage }) => seen(usage)), [anthropicUsage(used), anthropicUsage(used)]);
+        for (const { usage } of [question, answer]) assert.deepEqual(seen(usage), anthropicUsage(used));
         const last = (await gateway.received(model)).at(-1).messages.at(-1);
         assert.equal(upstream === "openai" ? last.tool_call_id : last.content[0].tool_use_id, TOOL_CALL_IDS[upstream]);
         await gateway.checkRecords(model, [used, used], { stream });
@@ -147,7 +148,8 @@ for (const upstream of UPSTREAMS) {
             if (event.type === "message_delta" || event.type === "message_stop") ends.push(event);
           }
         };
-        await assert.rejects(read, (e) => e instanceof Anthropic.APIError && !(e instanceof Anthropic.APIConnectionError));
+        const told = (e) => e instanceof Anthropic.APIError && !(e instanceof Anthropic.APIConnectionError);
+        await assert.rejects(read, told);
         assert.ok(TEXT.startsWith(text) && text.length > 0 && text.length < TEXT.length, text);
         assert.deepEqual(ends, []);
         const [record] = await gateway.records(model, 1);

@@ -31,11 +31,11 @@ export const COMPLETIONS_USAGE = usage({ input: 9, output: 6 });
 export const PRICE = { input: "2.5", cache_read: "0.25", cache_write: "3.125", output: "10.0333" };
 
 // The same in tenths of a nano-USD for one token, because integers are exact. Reasoning costs what other output does.
-const TENTHS = { input: 25_000, cache_read: 2_500, cache_write: 31_250, cache_write_long: 0, output: 100_333, reasoning: 100_333 };
+const TENTHS = { input: 25_000, cache_read: 2_500, cache_write: 31_250, output: 100_333, reasoning: 100_333 };
 
 // The exact cost, rounded up once.
 export function costNanosUsd(used) {
-  const tenths = Object.entries(used).reduce((sum, [meter, tokens]) => sum + tokens * TENTHS[meter], 0);
+  const tenths = Object.entries(used).reduce((sum, [meter, tokens]) => sum + tokens * (TENTHS[meter] ?? 0), 0);
   return Math.ceil(tenths / 10);
 }
 

@@ -64,7 +64,9 @@ async function startTollgate() {
   const [bootstrap, log] = [join(folder, "bootstrap.json"), join(folder, "log")];
   const output = openSync(log, "w");
   const place = ["--listen", "127.0.0.1:0", "--data", join(folder, "data"), "--bootstrap-file", bootstrap];
-  const options = { stdio: ["ignore", output, output], cwd: folder };
+  // Only the command line decides, not the machine.
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("TOLLGATE_")));
+  const options = { stdio: ["ignore", output, output], cwd: folder, env };
   const child = spawn(process.env.TOLLGATE_BIN, ["serve", ...place], options);
   closeSync(output);
   const facts = () => {

@@ -15,6 +15,10 @@ TOOL_PARAMETERS = {
     "additionalProperties": False,
 }
 TOOL_CALL_IDS = {"openai": "call_scripted0001", "anthropic": "toolu_scripted0001"}
+CREDENTIALS = {
+    "openai": [("authorization", "Bearer upstream-secret-openai")],
+    "anthropic": [("x-api-key", "upstream-secret-anthropic")],
+}
 VECTOR = [0.25, -0.5, 0.125, 0.0, 1.0, -0.75, 0.0625, 0.5]
 
 METERS = ("input", "cache_read", "cache_write", "cache_write_long", "output", "reasoning")

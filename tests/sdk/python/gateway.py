@@ -77,8 +77,11 @@ def running_tollgate():
         bootstrap, log = Path(folder, "bootstrap.json"), Path(folder, "log")
         command = [os.environ["TOLLGATE_BIN"], "serve", "--listen", "127.0.0.1:0"]
         command += ["--data", str(Path(folder, "data")), "--bootstrap-file", str(bootstrap)]
+        # Only the command line decides, not the machine.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("TOLLGATE_")}
         with log.open("wb") as output:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder)
+            streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
+            process = subprocess.Popen(command, cwd=folder, env=environment, **streams)
 
         def facts():
             assert process.poll() is None, f"tollgate ended with {process.returncode}:\n{log.read_text()}"
@@ -162,10 +165,20 @@ class Gateway:
         self.admin("POST", "/models", {"name": name, "deployments": made})
         return name
 
+    def _received(self, model):
+        for request in self._provider_requests():
+            body = json.loads(request["body"] or "null")
+            if body and f"@{model}." in body["model"]:
+                yield request, body
+
     def received(self, model):
         """The bodies that the provider received for a model, in order."""
-        bodies = [json.loads(request["body"]) for request in self._provider_requests() if request["body"]]
-        return [body for body in bodies if f"@{model}." in body["model"]]
+        return [body for _, body in self._received(model)]
+
+    def credentials(self, model):
+        """The credentials that the provider received for a model, in order, with the names of their headers."""
+        headers = [header for request, _ in self._received(model) for header in request["headers"]]
+        return [(name, value) for name, value in headers if name.lower() in ("authorization", "x-api-key", "api-key")]
 
     def records(self, model, count):
         """The request records of a model, the oldest first: exactly `count`."""

@@ -4,8 +4,8 @@ import anthropic
 import pytest
 
 from canned import (
-    FINAL_TEXT, TEXT, TOOL_ARGUMENTS, TOOL_CALL_IDS, TOOL_NAME, TOOL_PARAMETERS, UPSTREAMS, USAGE, anthropic_usage,
-    cost_nanos_usd,
+    CREDENTIALS, FINAL_TEXT, TEXT, TOOL_ARGUMENTS, TOOL_CALL_IDS, TOOL_NAME, TOOL_PARAMETERS, UPSTREAMS,
+    USAGE, anthropic_usage, cost_nanos_usd,
 )
 
 CALL = {"max_tokens": 64, "system": "Answer briefly.", "messages": [{"role": "user", "content": "Grüß Gott 🚆"}]}
@@ -38,6 +38,7 @@ def test_answer(gateway, anthropic_client, upstream):
     [record] = gateway.check_records(model, used, stream=False, operation="chat", client_dialect="anthropic_messages")
     assert record["id"] == raw.headers["x-tollgate-request-id"]
     assert record["deployment_id"] == raw.headers["x-tollgate-deployment"]
+    assert gateway.credentials(model) == CREDENTIALS[upstream]
 
 
 def test_stream(gateway, anthropic_client, upstream):

@@ -6,8 +6,8 @@ import openai
 import pytest
 
 from canned import (
-    FINAL_TEXT, TEXT, TOOL_ARGUMENTS, TOOL_CALL_IDS, TOOL_NAME, TOOL_PARAMETERS, UPSTREAMS, USAGE, cost_nanos_usd,
-    openai_usage,
+    CREDENTIALS, FINAL_TEXT, TEXT, TOOL_ARGUMENTS, TOOL_CALL_IDS, TOOL_NAME, TOOL_PARAMETERS, UPSTREAMS,
+    USAGE, cost_nanos_usd, openai_usage,
 )
 
 MESSAGES = [{"role": "system", "content": "Answer briefly."}, {"role": "user", "content": "Grüß Gott 🚆"}]
@@ -24,7 +24,7 @@ def seen(usage):
 
 def check_headers(headers, model, used):
     assert headers["x-tollgate-request-id"].startswith("req_")
-    assert headers["x-tollgate-deployment"].startswith("dep_")
+    assert headers["x-tollgate-deployment"].startswith("depl_")
     assert headers["x-tollgate-model"] == model
     assert int(headers["x-tollgate-overhead-us"]) >= 0
     cost = headers.get("x-tollgate-cost-usd")
@@ -43,6 +43,7 @@ def test_answer(gateway, openai_client, upstream):
     [record] = gateway.check_records(model, used, stream=False, operation="chat", client_dialect="openai_chat")
     assert record["id"] == raw.headers["x-tollgate-request-id"]
     assert record["deployment_id"] == raw.headers["x-tollgate-deployment"]
+    assert gateway.credentials(model) == CREDENTIALS[upstream]
 
 
 @pytest.mark.parametrize("asks_for_usage", [False, True])

@@ -135,7 +135,8 @@ impl Failure {
                     ErrorKind::UpstreamError,
                     "refused Tollgate's credential; an administrator must check the provider's secret",
                 )
-                .with_code("provider_credential_refused");
+                .with_code("provider_credential_refused")
+                .with_retry(RetryAdvice::Never);
                 (Self { same_again: false, ..Self::retryable(problem) }, false)
             }
             Classification::CallerFault => {
