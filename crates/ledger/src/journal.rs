@@ -23,7 +23,7 @@ mod sync;
 mod writer;
 
 #[cfg(test)]
-mod simulated;
+pub(crate) mod simulated;
 #[cfg(test)]
 mod tests;
 

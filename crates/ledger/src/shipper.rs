@@ -37,8 +37,7 @@ pub struct Shipment<'a> {
     pub core: u16,
     /// Where the records begin: the stored position.
     pub from: Position,
-    /// Where they end: the position that is stored with them. The same as `from` when all that is new is that
-    /// requests were interrupted.
+    /// Where they end, behind `from`: the position that is stored with them.
     pub to: Position,
     /// Before this, the journal has nothing that may still be needed.
     pub floor: Position,
@@ -94,7 +93,7 @@ pub type PriceInterrupted = Box<dyn Fn(&Intent, &TokenUsage) -> Option<NanoUsd> 
 #[derive(Debug, Clone)]
 pub struct ShipperOptions {
     pub instance_id: InstanceId,
-    /// The epoch of this process; intents of earlier ones can be interrupted. `u64::MAX` when no process writes.
+    /// The epoch of this process; what earlier ones left open is interrupted.
     pub running_epoch: u64,
     pub batch_settlements: usize,
     /// How long records gather before they are shipped, unless there are more than a batch.
@@ -236,7 +235,7 @@ impl Shipper {
                 }
             }
             behind = still_behind;
-            self.retire();
+            healthy &= self.retire().await;
         }
         if healthy {
             self.status.current_as_of(begun);
@@ -262,12 +261,7 @@ impl Shipper {
             if self.cores.contains_key(&core) {
                 continue;
             }
-            let stored = self.stored.iter().flatten().find(|stored| stored.core == core).copied();
-            let progress = Progress::new(stored.unwrap_or(ShippingPosition {
-                core,
-                position: Position::START,
-                floor: Position::START,
-            }));
+            let progress = Progress::new(position_of(self.stored.as_deref().unwrap_or_default(), core));
             self.reader.resume(core, progress.floor());
             self.cores.insert(core, progress);
         }
@@ -285,8 +279,8 @@ impl Shipper {
         };
         match shipped {
             Ok(shipped) => {
-                let interrupted = progress.shipped();
                 if let Some(shipped) = shipped {
+                    let interrupted = progress.shipped();
                     self.status.shipped(shipped, interrupted, self.clock.now());
                 }
                 self.measure();
@@ -308,23 +302,39 @@ impl Shipper {
     }
 
     fn measure(&self) {
-        let lag = self.cores.values().map(|progress| progress.lag_bytes(&self.reader, &self.options)).sum();
+        let lag = self.cores.values().map(|progress| progress.lag_bytes(&self.reader)).sum();
         let pending = self.cores.values().map(Progress::pending_settlements).sum();
         let open = self.cores.values().map(Progress::open_requests).sum();
         self.status.measured(lag, pending, open);
     }
 
-    fn retire(&mut self) {
+    /// Now and then, deletes what was shipped long ago. The store is asked first whether it still has it: a failover
+    /// to a replica that was behind takes back what was stored. `false` when it did.
+    async fn retire(&mut self) -> bool {
         if Instant::now() < self.retire_at {
-            return;
+            return true;
         }
         self.retire_at = Instant::now() + self.options.retire_interval;
+        self.stored = None;
+        if !self.know_positions().await {
+            return false;
+        }
+        let known = self.cores.len();
+        let stored = self.stored.as_deref().unwrap_or_default();
+        self.cores.retain(|core, progress| {
+            let still_there = progress.is_at(position_of(stored, *core).position);
+            if !still_there {
+                tracing::warn!(core, "the store lost records that were shipped; they are shipped again");
+            }
+            still_there
+        });
         for (core, progress) in &self.cores {
             match self.reader.retire(*core, progress.floor(), self.options.keep_for, self.clock.as_ref()) {
                 Ok(segments) => self.status.retired(segments),
                 Err(error) => tracing::warn!(core, %error, "shipped journal segments could not be deleted"),
             }
         }
+        self.cores.len() == known
     }
 
     fn failed(&self, reason: &str) {
@@ -344,4 +354,9 @@ impl Shipper {
         sleep(self.retry).await;
         self.retry = (self.retry * 2).min(self.options.longest_retry);
     }
+}
+
+fn position_of(stored: &[ShippingPosition], core: u16) -> ShippingPosition {
+    let start = ShippingPosition { core, position: Position::START, floor: Position::START };
+    stored.iter().find(|stored| stored.core == core).copied().unwrap_or(start)
 }

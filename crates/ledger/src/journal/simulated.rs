@@ -22,15 +22,15 @@ struct FileState {
 }
 
 #[derive(Debug, Clone, Default)]
-pub(super) struct Faults {
+pub(crate) struct Faults {
     /// All files together may not grow beyond this.
-    pub(super) capacity_bytes: Option<usize>,
+    pub(crate) capacity_bytes: Option<usize>,
     /// Bytes that may still be written before writes fail with EIO.
-    pub(super) writes_fail_after_bytes: Option<usize>,
-    pub(super) longest_write_bytes: Option<usize>,
-    pub(super) sync_fails: bool,
-    pub(super) truncate_fails: bool,
-    pub(super) create_fails: bool,
+    pub(crate) writes_fail_after_bytes: Option<usize>,
+    pub(crate) longest_write_bytes: Option<usize>,
+    pub(crate) sync_fails: bool,
+    pub(crate) truncate_fails: bool,
+    pub(crate) create_fails: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -42,7 +42,7 @@ struct Disk {
 }
 
 #[derive(Clone, Default)]
-pub(super) struct SimulatedDisk(Arc<Mutex<Disk>>);
+pub(crate) struct SimulatedDisk(Arc<Mutex<Disk>>);
 
 struct SimulatedFile {
     disk: SimulatedDisk,
@@ -54,47 +54,47 @@ fn broken() -> io::Error {
 }
 
 impl SimulatedDisk {
-    pub(super) fn set_faults(&self, faults: Faults) {
+    pub(crate) fn set_faults(&self, faults: Faults) {
         self.0.lock().faults = faults;
     }
 
-    pub(super) fn set_now(&self, now: UnixMicros) {
+    pub(crate) fn set_now(&self, now: UnixMicros) {
         self.0.lock().now = now;
     }
 
-    pub(super) fn writes(&self) -> usize {
+    pub(crate) fn writes(&self) -> usize {
         self.0.lock().writes
     }
 
-    pub(super) fn used_bytes(&self) -> usize {
+    pub(crate) fn used_bytes(&self) -> usize {
         self.0.lock().files.values().map(|file| file.bytes.len()).sum()
     }
 
-    pub(super) fn length(&self, name: SegmentName) -> usize {
+    pub(crate) fn length(&self, name: SegmentName) -> usize {
         self.0.lock().files[&name].bytes.len()
     }
 
-    pub(super) fn names(&self) -> Vec<SegmentName> {
+    pub(crate) fn names(&self) -> Vec<SegmentName> {
         self.0.lock().files.keys().copied().collect()
     }
 
-    pub(super) fn corrupt(&self, name: SegmentName, at: usize) {
+    pub(crate) fn corrupt(&self, name: SegmentName, at: usize) {
         self.0.lock().files.get_mut(&name).unwrap().bytes[at] ^= 0x40;
     }
 
-    pub(super) fn cut(&self, name: SegmentName, length: usize) {
+    pub(crate) fn cut(&self, name: SegmentName, length: usize) {
         self.0.lock().files.get_mut(&name).unwrap().bytes.truncate(length);
     }
 
     /// The disk as the next process finds it after this one was killed: all that the kernel had.
-    pub(super) fn after_kill(&self) -> Self {
+    pub(crate) fn after_kill(&self) -> Self {
         let mut disk = self.0.lock().clone();
         disk.faults = Faults::default();
         Self(Arc::new(Mutex::new(disk)))
     }
 
     /// The disk after loss of power: of what was not synced, `keep` says how many bytes of each file made it.
-    pub(super) fn after_power_loss(&self, mut keep: impl FnMut(usize) -> usize) -> Self {
+    pub(crate) fn after_power_loss(&self, mut keep: impl FnMut(usize) -> usize) -> Self {
         let after = self.after_kill();
         after.0.lock().files.retain(|_, file| {
             let kept = file.durable + keep(file.bytes.len() - file.durable);

@@ -29,10 +29,6 @@ pub(super) struct Progress {
     provider_objects: Vec<ProviderObjectRecord>,
     /// How many of the settlements are of interrupted requests.
     interrupted: u64,
-    /// All epochs of earlier processes were read to their end,
-    history_read: bool,
-    /// and shipped.
-    history_shipped: bool,
 }
 
 impl Progress {
@@ -46,14 +42,16 @@ impl Progress {
             settlements: Vec::new(),
             provider_objects: Vec::new(),
             interrupted: 0,
-            history_read: false,
-            history_shipped: false,
         }
     }
 
     /// Nothing before this is needed any more, by us or after a restart.
     pub(super) const fn floor(&self) -> Position {
         self.floor
+    }
+
+    pub(super) fn is_at(&self, stored: Position) -> bool {
+        self.stored == stored
     }
 
     pub(super) const fn pending_settlements(&self) -> usize {
@@ -64,11 +62,8 @@ impl Progress {
         self.open.len()
     }
 
-    /// Torn tails of earlier epochs do not count once everything before them was shipped.
-    pub(super) fn lag_bytes(&self, reader: &JournalReader, options: &ShipperOptions) -> u64 {
-        let running = Position { epoch: options.running_epoch, offset: 0 };
-        let from = if self.history_shipped { self.stored.max(running) } else { self.stored };
-        reader.lag_bytes(self.core, from)
+    pub(super) fn lag_bytes(&self, reader: &JournalReader) -> u64 {
+        reader.lag_bytes(self.core, self.stored)
     }
 
     /// Adds to the batch what the journal has, up to a full batch. After an error the batch is still good.
@@ -97,10 +92,7 @@ impl Progress {
                     self.skip(&damage, status);
                 }
                 None => {
-                    if !self.history_read {
-                        self.interrupt_before(options.running_epoch, options, price);
-                        self.history_read = true;
-                    }
+                    self.end_history(options, price);
                     return Ok(Filled::CaughtUp);
                 }
             }
@@ -159,17 +151,25 @@ impl Progress {
         self.settlements.extend(interrupted);
     }
 
+    /// All that earlier processes wrote was read. The position moves to the running epoch's begin even if nothing was
+    /// written there yet: each shipment then has a position of its own, and torn tails are behind it.
+    fn end_history(&mut self, options: &ShipperOptions, price: &PriceInterrupted) {
+        if self.read.epoch < options.running_epoch {
+            self.interrupt_before(options.running_epoch, options, price);
+            self.read = Position { epoch: options.running_epoch, offset: 0 };
+        }
+    }
+
     /// What is to be shipped, if anything.
     pub(super) fn shipment(&self, instance_id: InstanceId) -> Option<Shipment<'_>> {
-        let to = self.read.max(self.stored);
-        if to == self.stored && self.settlements.is_empty() {
+        if self.read <= self.stored {
             return None;
         }
         Some(Shipment {
             instance_id,
             core: self.core,
             from: self.stored,
-            to,
+            to: self.read,
             floor: self.open.floor().unwrap_or(self.read),
             settlements: &self.settlements,
             provider_objects: &self.provider_objects,
@@ -178,11 +178,10 @@ impl Progress {
 
     /// The shipment was stored; returns how many of its requests were interrupted.
     pub(super) fn shipped(&mut self) -> u64 {
-        self.stored = self.read.max(self.stored);
+        self.stored = self.read;
         self.floor = self.open.floor().unwrap_or(self.read);
         self.settlements.clear();
         self.provider_objects.clear();
-        self.history_shipped = self.history_read;
         std::mem::take(&mut self.interrupted)
     }
 }
