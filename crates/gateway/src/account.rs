@@ -22,6 +22,7 @@ use tollgate_wire::{Field, Peeked};
 mod attempts;
 mod caller;
 mod measure;
+mod observe;
 
 pub use attempts::{AttemptEnd, AttemptPlan};
 pub use measure::Measured;
@@ -46,6 +47,8 @@ struct Open {
     series: Option<Arc<Series>>,
     object: Option<ProviderObjectRecord>,
     prompt_bytes: u64,
+    /// Whether the call is traced.
+    sampled: bool,
 }
 
 impl Account {
@@ -94,6 +97,7 @@ impl Account {
             series: None,
             object: None,
             prompt_bytes: 0,
+            sampled: false,
         };
         Self { open: Some(Box::new(open)) }
     }
@@ -114,6 +118,7 @@ impl Account {
                 request.model = caller::bounded(&model, 128);
             }
             open.prompt_bytes = peeked.body().len() as u64;
+            open.decide_sampling();
         });
     }
 
@@ -282,6 +287,7 @@ impl Open {
             }
         };
         self.core.scratch.replace(buffer);
+        self.observe();
         written
     }
 }

@@ -8,7 +8,7 @@ use tollgate_access::token::PepperRing;
 use tollgate_core::{Clock, InstanceId};
 use tollgate_state::Snapshot;
 use tollgate_state::ports::Lookups;
-use tollgate_telemetry::Metrics;
+use tollgate_telemetry::{CallSink, Metrics};
 
 use crate::core::BodyMemory;
 use crate::fallback::Fallback;
@@ -40,6 +40,8 @@ pub struct Gateway {
     pub recent_objects: RecentObjects,
     pub retry_budget: RetryBudget,
     pub metrics: Arc<Metrics>,
+    /// Where finished calls go for traces and the access log; absent where both are off.
+    pub call_sink: Option<CallSink>,
     pub clock: Arc<dyn Clock>,
     pub settings: Settings,
     pub instance_id: InstanceId,
@@ -51,6 +53,7 @@ pub struct GatewayParts {
     pub lookups: Arc<dyn Lookups>,
     pub fallback: Option<Arc<dyn Fallback>>,
     pub metrics: Arc<Metrics>,
+    pub call_sink: Option<CallSink>,
     pub clock: Arc<dyn Clock>,
     pub settings: Settings,
     pub instance_id: InstanceId,
@@ -72,6 +75,7 @@ impl Gateway {
             recent_objects: RecentObjects::default(),
             retry_budget: RetryBudget::default(),
             metrics: parts.metrics,
+            call_sink: parts.call_sink,
             clock: parts.clock,
             settings: parts.settings,
             instance_id: parts.instance_id,

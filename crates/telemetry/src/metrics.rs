@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
-use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
 use tollgate_core::{Fault, NanoUsd, Operation, TokenUsage};
 
 use crate::histogram::{Histogram, LATENCY_BOUNDS_US, OVERHEAD_BOUNDS_US};
+use crate::names::{self, Metric};
 
 /// What tells one series from another. The model is the configured name or pattern, never what a caller wrote.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -139,33 +140,29 @@ impl Metrics {
 type Choose = fn(&Series) -> &Histogram;
 type Value = fn(&Series) -> Vec<(&'static str, &'static str, f64)>;
 
-/// Counter families of a series: name, help, and the values with one more label each.
-const COUNTERS: [(&str, &str, Value); 6] = [
-    ("tollgate_requests", "Requests by operation.", |series| {
+/// Counter families of a series, and their values with one more label each.
+const COUNTERS: [(Metric, Value); 6] = [
+    (names::REQUESTS, |series| {
         let operations = Operation::ALL.into_iter().map(Operation::as_str);
         operations.zip(&series.requests).map(|(name, count)| ("operation", name, load(count))).collect()
     }),
-    ("tollgate_errors", "Requests that ended in an error, by whose fault it was.", |series| {
+    (names::ERRORS, |series| {
         FAULTS
             .into_iter()
             .zip(&series.errors)
             .map(|(fault, count)| ("fault", fault.as_str(), load(count)))
             .collect()
     }),
-    ("tollgate_retries", "Attempts beyond the first.", |series| vec![("", "", load(&series.retries))]),
-    ("tollgate_tokens", "Tokens by meter; no token is in two meters.", |series| {
+    (names::RETRIES, |series| vec![("", "", load(&series.retries))]),
+    (names::TOKENS, |series| {
         TOKEN_KINDS
             .into_iter()
             .zip(&series.tokens)
             .map(|(kind, count)| ("meter", kind, load(count)))
             .collect()
     }),
-    ("tollgate_cost_usd", "Cost in US dollars; exact figures are in the ledger.", |series| {
-        vec![("", "", load(&series.cost_nanos_usd) / 1e9)]
-    }),
-    ("tollgate_unpriced_requests", "Requests whose price is unknown.", |series| {
-        vec![("", "", load(&series.unpriced_requests))]
-    }),
+    (names::COST, |series| vec![("", "", load(&series.cost_nanos_usd) / 1e9)]),
+    (names::UNPRICED_REQUESTS, |series| vec![("", "", load(&series.unpriced_requests))]),
 ];
 
 fn load(counter: &AtomicU64) -> f64 {
@@ -183,8 +180,8 @@ impl Collector for MetricsCollector {
             let all = metrics.series.lock().unwrap_or_else(PoisonError::into_inner);
             all.values().cloned().collect()
         };
-        for (name, help, value) in COUNTERS {
-            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (metric, value) in COUNTERS {
+            let mut family = describe(&mut encoder, &metric)?;
             for one in &series {
                 for (label, text, number) in value(one) {
                     encode_labelled(&mut family, one, (label, text), |mut encoder| {
@@ -193,20 +190,12 @@ impl Collector for MetricsCollector {
                 }
             }
         }
-        let histograms: [(&str, &str, Choose); 2] = [
-            (
-                "tollgate_request_duration_seconds",
-                "From the request's first byte to the answer's last.",
-                |one| &one.latency,
-            ),
-            (
-                "tollgate_time_to_first_token_seconds",
-                "From the request's first byte to the first content.",
-                |one| &one.time_to_first_token,
-            ),
+        let histograms: [(Metric, Choose); 2] = [
+            (names::REQUEST_DURATION, |one| &one.latency),
+            (names::TIME_TO_FIRST_TOKEN, |one| &one.time_to_first_token),
         ];
-        for (name, help, histogram) in histograms {
-            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        for (metric, histogram) in histograms {
+            let mut family = describe(&mut encoder, &metric)?;
             for one in &series {
                 encode_labelled(&mut family, one, ("", ""), |encoder| {
                     encode_histogram(encoder, histogram(one))
@@ -242,24 +231,26 @@ fn encode_process(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> std
         let all = metrics.refusals.lock().unwrap_or_else(PoisonError::into_inner);
         all.iter().map(|(kind, count)| (*kind, load(count))).collect()
     };
-    let help = "Requests refused before a deployment was chosen, by kind of error.";
-    let mut family = encoder.encode_descriptor("tollgate_refusals", help, None, MetricType::Counter)?;
+    let mut family = describe(encoder, &names::REFUSALS)?;
     for (kind, count) in refusals {
         family.encode_family(&[("kind", kind)])?.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
     }
-    let help = "Time spent in Tollgate itself.";
-    let histogram =
-        encoder.encode_descriptor("tollgate_overhead_seconds", help, None, MetricType::Histogram)?;
-    encode_histogram(histogram, &metrics.overhead)?;
-    for (name, help, gauge) in [
-        ("tollgate_requests_in_flight", "Requests being served now.", &metrics.requests_in_flight),
-        ("tollgate_connections", "Open client connections.", &metrics.connections),
-    ] {
-        let encoder = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        let value = prometheus_client::metrics::gauge::ConstGauge::new(gauge.load(Ordering::Relaxed));
-        value.encode(encoder)?;
+    encode_histogram(describe(encoder, &names::OVERHEAD)?, &metrics.overhead)?;
+    for (metric, gauge) in
+        [(names::REQUESTS_IN_FLIGHT, &metrics.requests_in_flight), (names::CONNECTIONS, &metrics.connections)]
+    {
+        let value = ConstGauge::new(gauge.load(Ordering::Relaxed));
+        value.encode(describe(encoder, &metric)?)?;
     }
     Ok(())
+}
+
+/// Begins a metric under its name.
+pub(crate) fn describe<'a>(
+    encoder: &'a mut DescriptorEncoder<'_>,
+    metric: &Metric,
+) -> Result<MetricEncoder<'a>, std::fmt::Error> {
+    encoder.encode_descriptor(metric.name, metric.help, None, metric.kind.into())
 }
 
 /// The text exposition of a registry, as scrapers read it.
@@ -305,6 +296,16 @@ mod tests {
             format!(r#"tollgate_request_duration_seconds_count{{{common}}} 1"#),
         ] {
             assert!(text.contains(&line), "{line} is missing in\n{text}");
+        }
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            let (name, labels) = line.split_once('{').unwrap_or((line, ""));
+            // The longest, because some names begin with another one.
+            let named = names::ALL.iter().filter(|metric| name.starts_with(metric.name));
+            let metric = named.max_by_key(|metric| metric.name.len()).expect("a documented metric");
+            let labels = labels.split_once('}').map_or("", |(labels, _)| labels).split(',');
+            let labels =
+                labels.filter_map(|pair| Some(pair.split_once('=')?.0)).filter(|label| *label != "le");
+            assert_eq!(labels.collect::<Vec<_>>(), metric.labels, "{line}");
         }
     }
 }

@@ -70,7 +70,7 @@ impl TestGateway {
         let token = token::generate(TokenKind::Key).expect("random bytes");
         let key = token.text.expose().to_owned();
         let (pepper_version, hash) = peppers.hash(key.as_bytes());
-        let (settings, drain) = (plan.settings.clone(), plan.drain);
+        let (settings, drain, call_sink) = (plan.settings.clone(), plan.drain, plan.call_sink.clone());
         let configuration = plan.configuration(token.lookup, pepper_version, hash);
         let snapshot = tollgate_state::build::build(&configuration).expect("a consistent plan");
         let gateway = Gateway::new(GatewayParts {
@@ -78,6 +78,7 @@ impl TestGateway {
             lookups: Arc::new(NoLookups),
             fallback: None,
             metrics: Arc::new(Metrics::default()),
+            call_sink,
             clock: Arc::new(SystemClock),
             settings,
             instance_id: InstanceId::generate(),

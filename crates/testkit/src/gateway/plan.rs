@@ -12,6 +12,7 @@ use tollgate_state::objects::{
     Organization, Owner, ProviderObject, Team, TimeoutOverrides,
 };
 use tollgate_state::{CredentialLookup, Grants};
+use tollgate_telemetry::CallSink;
 
 use super::now;
 
@@ -21,6 +22,8 @@ pub struct GatewayPlan {
     pub settings: Settings,
     /// How long running answers may take once the gateway is asked to stop.
     pub drain: Duration,
+    /// Where the gateway leaves finished calls.
+    pub call_sink: Option<CallSink>,
     organization_id: OrganizationId,
     providers: Vec<ProviderObject>,
     models: Vec<ModelObject>,
@@ -34,6 +37,7 @@ impl Default for GatewayPlan {
         Self {
             settings: Settings::default(),
             drain: Duration::from_secs(5),
+            call_sink: None,
             organization_id: OrganizationId::generate(),
             providers: Vec::new(),
             models: Vec::new(),

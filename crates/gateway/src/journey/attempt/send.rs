@@ -126,6 +126,7 @@ pub(super) async fn send(
     *request.method_mut() = outbound.method();
     *request.uri_mut() = outbound.uri;
     *request.headers_mut() = outbound.headers;
+    account.name_attempt(request.headers_mut());
     let (head, ()) = request.into_parts();
     account.dispatched();
     let sent = core.client.send(&target.origin, head, outbound.body, &target.timeouts).await;
