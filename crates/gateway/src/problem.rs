@@ -22,6 +22,8 @@ pub struct Problem {
     pub message: String,
     pub param: Option<&'static str>,
     pub retry: RetryAdvice,
+    /// More exact than the kind's.
+    pub status: Option<StatusCode>,
 }
 
 impl Problem {
@@ -34,19 +36,36 @@ impl Problem {
             message: message.into(),
             param: None,
             retry: RetryAdvice::Never,
+            status: None,
         }
     }
 
     /// Tollgate, or something it depends on, cannot do it now.
     pub fn gateway(kind: ErrorKind, message: impl Into<String>) -> Self {
         let retry = RetryAdvice::Possible;
-        Self { kind, fault: Fault::Gateway, code: None, message: message.into(), param: None, retry }
+        Self {
+            kind,
+            fault: Fault::Gateway,
+            code: None,
+            message: message.into(),
+            param: None,
+            retry,
+            status: None,
+        }
     }
 
     /// The provider failed.
     pub fn provider(kind: ErrorKind, message: impl Into<String>) -> Self {
         let retry = RetryAdvice::Possible;
-        Self { kind, fault: Fault::Provider, code: None, message: message.into(), param: None, retry }
+        Self {
+            kind,
+            fault: Fault::Provider,
+            code: None,
+            message: message.into(),
+            param: None,
+            retry,
+            status: None,
+        }
     }
 
     #[must_use]
@@ -58,6 +77,12 @@ impl Problem {
     #[must_use]
     pub const fn with_param(mut self, param: Option<&'static str>) -> Self {
         self.param = param;
+        self
+    }
+
+    #[must_use]
+    pub const fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = Some(status);
         self
     }
 
@@ -86,8 +111,9 @@ impl Problem {
             request_id: Some(&id),
         };
         let mut response = Response::new(AnswerBody::full(error_body(dialect, &body)));
+        let status = || StatusCode::from_u16(self.kind.status(dialect));
         *response.status_mut() =
-            StatusCode::from_u16(self.kind.status(dialect)).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            self.status.or_else(|| status().ok()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Ok(value) = HeaderValue::try_from(id) {

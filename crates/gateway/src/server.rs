@@ -15,6 +15,7 @@ mod connection;
 mod dispatch;
 mod guarded_io;
 mod listener;
+mod patience;
 
 pub use connection::PeerAddress;
 pub use dispatch::dispatch;

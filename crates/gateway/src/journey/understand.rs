@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
@@ -89,13 +89,15 @@ fn too_large(limit: usize) -> Problem {
     Problem::client(ErrorKind::RequestTooLarge, format!("the body is larger than {limit} bytes"))
 }
 
+fn unsupported(message: &str) -> Problem {
+    Problem::client(ErrorKind::InvalidRequest, message).with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+}
+
 fn check_head(headers: &HeaderMap, limit: usize) -> Result<usize, Problem> {
     let identity = HeaderValue::from_static("identity");
     if headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != identity) {
         let message = "compressed request bodies are not accepted; send the body without content-encoding";
-        return Err(
-            Problem::client(ErrorKind::InvalidRequest, message).with_code("unsupported_content_encoding")
-        );
+        return Err(unsupported(message).with_code("unsupported_content_encoding"));
     }
     let is_json = |value: &HeaderValue| {
         let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
@@ -103,7 +105,7 @@ fn check_head(headers: &HeaderMap, limit: usize) -> Result<usize, Problem> {
     };
     if !headers.get(CONTENT_TYPE).is_none_or(is_json) {
         let message = "the body must be JSON: send `content-type: application/json`";
-        return Err(Problem::client(ErrorKind::InvalidRequest, message).with_code("unsupported_content_type"));
+        return Err(unsupported(message).with_code("unsupported_content_type"));
     }
     let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     match announced.map(usize::try_from) {
@@ -168,8 +170,8 @@ async fn next_frame(
     let frame = match timeout_at(idle_until.min(started + earned), body.frame()).await {
         Ok(frame) => frame.transpose(),
         Err(_) => {
-            let problem = Problem::client(ErrorKind::Timeout, "the request body came too slowly");
-            return Err(problem.with_code("request_timeout"));
+            let problem = Problem::client(ErrorKind::InvalidRequest, "the request body came too slowly");
+            return Err(problem.with_code("request_timeout").with_status(StatusCode::REQUEST_TIMEOUT));
         }
     };
     frame.map_err(|_| Problem::client(ErrorKind::InvalidRequest, "the request body was cut off"))

@@ -1,6 +1,8 @@
 //! The accept loop of one core, and the life of one connection.
 
 use std::cell::Cell;
+use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
@@ -18,6 +20,7 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
 use super::guarded_io::GuardedIo;
+use super::patience::{Patience, RunningBody};
 use super::{Shutdown, dispatch};
 use crate::core::Core;
 
@@ -140,13 +143,15 @@ async fn serve_connection(
     // Without this, small events wait for acknowledgements of earlier ones.
     let _ = stream.set_nodelay(true);
     let settings = &connection.core.gateway.settings;
-    let stream = GuardedIo::new(stream, Duration::from_millis(settings.client_write_timeout_ms));
+    let limit = Duration::from_millis(settings.header_timeout_ms);
+    let patience = Patience::new(limit);
+    let stall = Duration::from_millis(settings.client_write_timeout_ms);
+    let stream = GuardedIo::new(stream, stall, Rc::clone(&patience));
     match acceptor {
-        None => serve_stream(connection, stream, peer, shutdown).await,
+        None => serve_stream(connection, stream, peer, patience, shutdown).await,
         Some(acceptor) => {
-            let limit = Duration::from_millis(settings.header_timeout_ms);
             if let Ok(Ok(stream)) = timeout(limit, acceptor.accept(stream)).await {
-                serve_stream(connection, stream, peer, shutdown).await;
+                serve_stream(connection, stream, peer, patience, shutdown).await;
             }
         }
     }
@@ -156,6 +161,7 @@ async fn serve_stream<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     connection: OpenConnection,
     stream: S,
     peer: SocketAddr,
+    patience: Rc<Patience>,
     mut shutdown: watch::Receiver<Shutdown>,
 ) {
     let core = Rc::clone(&connection.core);
@@ -163,7 +169,9 @@ async fn serve_stream<S: AsyncRead + AsyncWrite + Unpin + 'static>(
         if core.gateway.fallback.is_some() {
             request.extensions_mut().insert(PeerAddress(peer));
         }
-        dispatch(Rc::clone(&core), request)
+        let running = patience.began(request.version());
+        let answering = dispatch(Rc::clone(&core), request);
+        async move { Ok::<_, Infallible>(answering.await?.map(|body| RunningBody::new(body, running))) }
     });
     let builder = builder(&core);
     let serving = builder.serve_connection(TokioIo::new(stream), service);
@@ -182,6 +190,7 @@ async fn serve_stream<S: AsyncRead + AsyncWrite + Unpin + 'static>(
                 draining = true;
                 serving.as_mut().graceful_shutdown();
             }
+            () = poll_fn(|context| patience.poll_overdue(context)) => break,
         }
     }
     drop(connection);
@@ -193,7 +202,7 @@ fn builder(core: &Core) -> auto::Builder<LocalExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(Duration::from_millis(settings.header_timeout_ms))
+        .header_read_timeout(Duration::from_millis(settings.keep_alive_timeout_ms))
         .max_headers(settings.max_headers)
         .max_buf_size(settings.max_header_bytes.max(8_192))
         .half_close(false);

@@ -2,24 +2,28 @@
 
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::patience::Patience;
+
 /// Wraps a stream: a write that makes no progress for `stall` fails, which ends the connection and settles its call.
 pub(super) struct GuardedIo<S> {
     stream: S,
     stall: Duration,
+    patience: Rc<Patience>,
     /// Set while a write waits; allocated on the first stall only.
     timer: Option<Pin<Box<Sleep>>>,
     stalled: bool,
 }
 
 impl<S> GuardedIo<S> {
-    pub(super) fn new(stream: S, stall: Duration) -> Self {
-        Self { stream, stall, timer: None, stalled: false }
+    pub(super) fn new(stream: S, stall: Duration, patience: Rc<Patience>) -> Self {
+        Self { stream, stall, patience, timer: None, stalled: false }
     }
 
     /// Called with the result of every write: watches the clock while writes are pending.
@@ -44,7 +48,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for GuardedIo<S> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.patience.received();
+        }
+        read
     }
 }
 
