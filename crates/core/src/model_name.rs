@@ -101,11 +101,22 @@ impl ModelPattern {
         }
     }
 
-    /// What a pattern's star stands for in `name`; the whole name for an exact pattern.
+    /// What is passed on of `name` if it matches: a prefix that ends in a slash (`openai/*`) names a place and is
+    /// cut off, any other (`claude-*`) is part of the name.
     pub fn captured<'name>(&self, name: &'name str) -> Option<&'name str> {
         match self {
             Self::Exact(exact) => (exact.as_str() == name).then_some(name),
-            Self::Prefix(prefix) => name.strip_prefix(&**prefix),
+            Self::Prefix(prefix) if prefix.ends_with('/') => name.strip_prefix(&**prefix),
+            Self::Prefix(prefix) => name.starts_with(&**prefix).then_some(name),
+        }
+    }
+
+    /// The public name under which a prefix offers what a provider calls `upstream`.
+    pub fn offered(&self, upstream: &str) -> Option<String> {
+        match self {
+            Self::Exact(_) => None,
+            Self::Prefix(prefix) if prefix.ends_with('/') => Some(format!("{prefix}{upstream}")),
+            Self::Prefix(prefix) => upstream.starts_with(&**prefix).then(|| upstream.to_owned()),
         }
     }
 
@@ -159,6 +170,10 @@ mod tests {
     fn patterns_have_one_star_at_the_end() {
         let pattern = ModelPattern::parse("openai/*").unwrap();
         assert_eq!(pattern.captured("openai/gpt-5.5"), Some("gpt-5.5"));
+        assert_eq!(pattern.offered("gpt-5.5").as_deref(), Some("openai/gpt-5.5"));
+        let pattern = ModelPattern::parse("claude-*").unwrap();
+        assert_eq!(pattern.captured("claude-opus"), Some("claude-opus"));
+        assert_eq!((pattern.captured("gpt-5.5"), pattern.offered("gpt-5.5")), (None, None));
         assert!(!pattern.matches("anthropic/claude"));
         assert!(ModelPattern::parse("*").unwrap().matches("anything"));
         assert!(ModelPattern::parse("a*b").is_err());

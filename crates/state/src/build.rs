@@ -108,8 +108,9 @@ impl Builder {
                         self.problem(format!("model \"{name}\""), "the name is taken twice");
                     }
                 }
-                ModelPattern::Prefix(prefix) => {
-                    view.listed.extend(known_names(&model).map(|name| format!("{prefix}{name}").into()));
+                pattern @ ModelPattern::Prefix(_) => {
+                    let offered = known_names(&model).filter_map(|name| pattern.offered(name));
+                    view.listed.extend(offered.map(Into::into));
                     view.patterns.push(model);
                 }
             }

@@ -2,7 +2,8 @@
 
 mod admin;
 mod backup;
-mod client;
+mod check;
+pub(crate) mod client;
 mod duration;
 mod key;
 mod model;
@@ -34,6 +35,8 @@ pub(crate) struct Arguments {
 enum Command {
     /// Serve the API, the admin API and metrics
     Serve(Box<crate::serve::Options>),
+    /// Check the configuration; every mistake is told with its place
+    Check(check::Options),
     /// Make, list, revoke and rotate keys
     Key(Asking<key::Command>),
     /// Add, list and test providers
@@ -44,7 +47,9 @@ enum Command {
     Usage(WithTarget<usage::Options>),
     /// List requests, newest first, or show one in full
     Requests(WithTarget<requests::Options>),
-    /// Copy a data directory in use to a file
+    /// Measure Tollgate on this machine against calling the provider directly
+    Bench(crate::bench::Options),
+    /// Copy the store to a file, also while it is in use
     Backup(backup::Backup),
     /// Make a data directory from a backup
     Restore(backup::Restore),
@@ -86,18 +91,18 @@ struct WithTarget<O: Args> {
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
         Command::Serve(options) => crate::serve::run(&options),
+        Command::Check(options) => check::run(&options),
         Command::Key(asking) => block_on(key::run(asking.command, &asking.target)),
         Command::Provider(asking) => block_on(provider::run(asking.command, &asking.target)),
         Command::Model(asking) => block_on(model::run(asking.command, &asking.target)),
         Command::Usage(asking) => block_on(usage::run(asking.options, &asking.target)),
         Command::Requests(asking) => block_on(requests::run(asking.options, &asking.target)),
+        Command::Bench(options) => crate::bench::run(&options),
         Command::Backup(options) => block_on(backup::backup(options)),
         Command::Restore(options) => backup::restore(&options),
         Command::Store { command } => block_on(backup::run(command)),
         Command::Admin { command } => block_on(admin::run(command)),
-        Command::Openapi => {
-            output::json(&tollgate_control::openapi::document(env!("CARGO_PKG_VERSION")))
-        }
+        Command::Openapi => output::json(&tollgate_control::openapi::document(env!("CARGO_PKG_VERSION"))),
         Command::Version => output::line(format!("tollgate {}", env!("CARGO_PKG_VERSION"))),
     }
 }

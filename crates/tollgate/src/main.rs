@@ -1,5 +1,6 @@
 //! Tollgate: an AI model gateway in one program.
 
+mod bench;
 mod cli;
 mod serve;
 

@@ -34,7 +34,10 @@ impl Place {
         }
         let path = self.data.join(DATABASE_FILE_NAME);
         if !path.is_file() {
-            bail!("there is no store at {}: name the data directory with --data, or start `tollgate serve` first", path.display());
+            bail!(
+                "there is no store at {}: name the data directory with --data, or start `tollgate serve` first",
+                path.display()
+            );
         }
         Ok(utf8(&path)?.to_owned())
     }
@@ -143,7 +146,9 @@ pub(crate) fn restore(options: &Restore) -> anyhow::Result<()> {
     copy().with_context(|| format!("could not write {}", target.display()))?;
     output::line(format!("restored into {}", directory.path().display()))?;
     if !directory.join(root_key::DEFAULT_FILE_NAME).exists() {
-        output::note("put the root key of the backed-up installation there too (root.key, mode 0600) before `tollgate serve`");
+        output::note(
+            "put the root key of the backed-up installation there too (root.key, mode 0600) before `tollgate serve`",
+        );
     }
     Ok(())
 }
@@ -158,5 +163,7 @@ pub(crate) async fn run(command: StoreCommand) -> anyhow::Result<()> {
     let rows = source.copy_to(&target).await?;
     source.close().await;
     target.close().await;
-    output::line(format!("copied {rows} rows; start Tollgate with --database, the same data directory and the same root key"))
+    output::line(format!(
+        "copied {rows} rows; start Tollgate with --database, the same data directory and the same root key"
+    ))
 }

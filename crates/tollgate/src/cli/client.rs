@@ -26,10 +26,23 @@ pub(crate) struct Target {
     #[arg(long, env = "TOLLGATE_URL", global = true, help_heading = "Connection")]
     url: Option<String>,
     /// Admin credential (tga_…); better given by the environment than on the command line
-    #[arg(long, env = "TOLLGATE_ADMIN_TOKEN", hide_env_values = true, global = true, help_heading = "Connection")]
+    #[arg(
+        long,
+        env = "TOLLGATE_ADMIN_TOKEN",
+        hide_env_values = true,
+        global = true,
+        help_heading = "Connection"
+    )]
     token: Option<SecretText>,
     /// Data directory or bootstrap file to take address and credential from when they are not given
-    #[arg(long, env = "TOLLGATE_DATA", value_name = "PATH", default_value = "data", global = true, help_heading = "Connection")]
+    #[arg(
+        long,
+        env = "TOLLGATE_DATA",
+        value_name = "PATH",
+        default_value = "data",
+        global = true,
+        help_heading = "Connection"
+    )]
     data: PathBuf,
 }
 
@@ -49,6 +62,11 @@ pub(crate) struct Admin {
 }
 
 impl Target {
+    /// Address and credential of a bootstrap file.
+    pub(crate) const fn of_bootstrap_file(path: PathBuf) -> Self {
+        Self { url: None, token: None, data: path }
+    }
+
     /// Prepares calls; makes none.
     pub(crate) fn connect(&self) -> anyhow::Result<Admin> {
         let bootstrap = match (&self.url, &self.token) {
@@ -70,8 +88,10 @@ impl Target {
         })?;
         let origin = Origin::parse(url.trim_end_matches('/'), Egress::Internal)
             .map_err(|error| anyhow!("{url} cannot be used as --url: {error}"))?;
-        let mut authorization = HeaderValue::try_from(format!("Bearer {}", token.expose()))
-            .map_err(|_| anyhow!("the admin credential has characters that no credential has; copy it again"))?;
+        let mut authorization =
+            HeaderValue::try_from(format!("Bearer {}", token.expose())).map_err(|_| {
+                anyhow!("the admin credential has characters that no credential has; copy it again")
+            })?;
         authorization.set_sensitive(true);
         Ok(Admin { url, origin: Arc::new(origin), tls: client_config(None)?, authorization })
     }
@@ -144,7 +164,10 @@ impl Admin {
             max_response_bytes: MAX_ANSWER_BYTES,
         };
         let answer = fetch(call).await.map_err(|error| {
-            anyhow!("Tollgate does not answer at {}: {error}; start it with `tollgate serve`, or set --url", self.url)
+            anyhow!(
+                "Tollgate does not answer at {}: {error}; start it with `tollgate serve`, or set --url",
+                self.url
+            )
         })?;
         if !answer.status.is_success() {
             return Err(refusal(answer.status, &answer.body));
@@ -152,7 +175,8 @@ impl Admin {
         if answer.body.is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_slice(&answer.body).with_context(|| format!("{} did not answer with JSON; is it Tollgate?", self.url))
+        serde_json::from_slice(&answer.body)
+            .with_context(|| format!("{} did not answer with JSON; is it Tollgate?", self.url))
     }
 }
 
@@ -173,10 +197,14 @@ fn refusal(status: StatusCode, body: &[u8]) -> anyhow::Error {
     let detail = problem.get("detail").and_then(Value::as_str).unwrap_or("no reason was given");
     match status {
         StatusCode::UNAUTHORIZED => {
-            anyhow!("{detail}; set TOLLGATE_ADMIN_TOKEN, or make a new credential with `tollgate admin reset`")
+            anyhow!(
+                "{detail}; set TOLLGATE_ADMIN_TOKEN, or make a new credential with `tollgate admin reset`"
+            )
         }
         StatusCode::NOT_FOUND if problem.get("type").is_none() => {
-            anyhow!("there is no admin API at this address: with --admin-listen it has an address of its own, set --url to it")
+            anyhow!(
+                "there is no admin API at this address: with --admin-listen it has an address of its own, set --url to it"
+            )
         }
         _ => anyhow!("{detail} ({status})"),
     }
@@ -193,8 +221,13 @@ pub(crate) async fn find(admin: &Admin, path: &str, kind: &str, wanted: &str) ->
     match named.as_slice() {
         [only] => Ok((*only).clone()),
         [] => {
-            let known: Vec<&str> = items.iter().filter_map(|item| item.get("name")?.as_str()).take(20).collect();
-            let known = if known.is_empty() { "there is none yet".to_owned() } else { format!("there is {}", known.join(", ")) };
+            let known: Vec<&str> =
+                items.iter().filter_map(|item| item.get("name")?.as_str()).take(20).collect();
+            let known = if known.is_empty() {
+                "there is none yet".to_owned()
+            } else {
+                format!("there is {}", known.join(", "))
+            };
             bail!("there is no {kind} `{wanted}`; {known}")
         }
         _ => bail!("several {kind}s are named `{wanted}`; give the id, which `tollgate {kind} list` shows"),

@@ -29,7 +29,8 @@ impl Span {
 
 fn shifted(seconds: i64) -> anyhow::Result<i64> {
     let now = jiff::Timestamp::now();
-    let time = now.checked_add(jiff::SignedDuration::from_secs(seconds)).context("the time lies too far away")?;
+    let time =
+        now.checked_add(jiff::SignedDuration::from_secs(seconds)).context("the time lies too far away")?;
     Ok(time.as_microsecond())
 }
 

@@ -117,7 +117,9 @@ async fn owner(admin: &Admin, options: &Create) -> anyhow::Result<Value> {
     }
     match teams(admin).await?.as_slice() {
         [only] => Ok(json!({"team": id_of(only)?})),
-        [] => bail!("a key belongs to a team or project, and there is none yet: add `--team NAME --create-team`"),
+        [] => bail!(
+            "a key belongs to a team or project, and there is none yet: add `--team NAME --create-team`"
+        ),
         several => {
             let names: Vec<String> = several.iter().map(|team| text(team, "/name")).collect();
             bail!("a key belongs to a team or project: add `--team` with one of {}", names.join(", "))
@@ -155,7 +157,11 @@ fn print_secret(made: &Value, json: bool) -> anyhow::Result<()> {
     if json {
         return output::json(made);
     }
-    output::note(format!("key {} ({}); the secret is shown only now:", text(made, "/key/name"), text(made, "/key/id")));
+    output::note(format!(
+        "key {} ({}); the secret is shown only now:",
+        text(made, "/key/name"),
+        text(made, "/key/id")
+    ));
     output::line(text(made, "/secret"))
 }
 
@@ -173,7 +179,11 @@ async fn list(admin: &Admin, revoked: bool, json: bool) -> anyhow::Result<()> {
             owner.and_then(Value::as_str).unwrap_or("–").to_owned(),
             grants(key),
             time(key, "/expires_at"),
-            if key.get("revoked_at").is_some_and(|at| !at.is_null()) { "revoked".into() } else { "active".into() },
+            if key.get("revoked_at").is_some_and(|at| !at.is_null()) {
+                "revoked".into()
+            } else {
+                "active".into()
+            },
         ]);
     }
     table.print("there are no keys yet: `tollgate key create NAME` makes one")
@@ -182,7 +192,8 @@ async fn list(admin: &Admin, revoked: bool, json: bool) -> anyhow::Result<()> {
 fn grants(key: &Value) -> String {
     let names = |field: &str| {
         let list = key.pointer(field).and_then(Value::as_array);
-        list.map(|list| list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(",")).unwrap_or_default()
+        list.map(|list| list.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(","))
+            .unwrap_or_default()
     };
     match (names("/grants/allow"), names("/grants/deny")) {
         (allow, deny) if deny.is_empty() => allow,

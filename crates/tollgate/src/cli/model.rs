@@ -93,7 +93,8 @@ async fn list(admin: &Admin, json: bool) -> anyhow::Result<()> {
     };
     let mut table = Table::new(&["MODEL", "PROVIDER", "UPSTREAM MODEL", "WEIGHT", "PRICE", "DEPLOYMENT"]);
     for model in &models {
-        let deployments = model.get("deployments").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let deployments =
+            model.get("deployments").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         for deployment in deployments {
             let own_price = deployment.get("price").is_some_and(|price| !price.is_null());
             table.row(vec![

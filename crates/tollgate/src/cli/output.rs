@@ -53,13 +53,22 @@ impl Table {
     fn render(&self) -> String {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| {
-            self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+            self.rows
+                .iter()
+                .filter_map(|row| row.get(column))
+                .map(|cell| cell.chars().count())
+                .max()
+                .unwrap_or(0)
         };
         let widths: Vec<usize> = (0..columns).map(width).collect();
         let mut text = String::new();
         for row in &self.rows {
             let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
-                if column >= self.numbers_from { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
+                if column >= self.numbers_from {
+                    format!("{cell:>width$}")
+                } else {
+                    format!("{cell:<width$}")
+                }
             });
             text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
             text.push('\n');
@@ -80,10 +89,9 @@ pub(crate) fn text(value: &Value, pointer: &str) -> String {
 /// Microseconds since 1970 at a JSON pointer as a time of UTC.
 pub(crate) fn time(value: &Value, pointer: &str) -> String {
     let micros = value.pointer(pointer).and_then(Value::as_i64);
-    micros.and_then(|micros| jiff::Timestamp::from_microsecond(micros).ok()).map_or_else(
-        || "–".into(),
-        |time| time.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
-    )
+    micros
+        .and_then(|micros| jiff::Timestamp::from_microsecond(micros).ok())
+        .map_or_else(|| "–".into(), |time| time.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
 }
 
 /// Nano-USD at a JSON pointer as dollars.
@@ -100,7 +108,12 @@ mod tests {
     fn columns_are_aligned_and_absent_values_show_as_such() {
         let value = serde_json::json!({"name": "a", "cost": 1_500_000_000_i64, "at": 0});
         let mut table = Table::new(&["NAME", "COST", "AT", "GONE"]).numbers_from(1);
-        table.row(vec![text(&value, "/name"), dollars(&value, "/cost"), time(&value, "/at"), text(&value, "/x")]);
+        table.row(vec![
+            text(&value, "/name"),
+            dollars(&value, "/cost"),
+            time(&value, "/at"),
+            text(&value, "/x"),
+        ]);
         let rendered = table.render();
         let lines: Vec<_> = rendered.lines().collect();
         assert_eq!(lines[0], "NAME         COST                    AT  GONE");

@@ -84,7 +84,9 @@ impl Add {
             std::fs::read_to_string(path).with_context(|| format!("could not read {}", path.display()))?
         } else if self.secret_stdin {
             let mut text = String::new();
-            std::io::stdin().read_to_string(&mut text).context("reading the credential from standard input")?;
+            std::io::stdin()
+                .read_to_string(&mut text)
+                .context("reading the credential from standard input")?;
             text
         } else {
             return Ok(None);
@@ -164,12 +166,17 @@ async fn test(admin: &Admin, provider: &str, json: bool) -> anyhow::Result<()> {
     let works = outcome.get("ok").and_then(Value::as_bool).unwrap_or(false);
     if json {
         output::json(&outcome)?;
-    } else if works {
-        output::line(format!("{} answers", text(&provider, "/name")))?;
+    } else {
+        let mut table = Table::new(&["STEP", "RESULT", "FOUND"]);
+        for step in outcome.get("steps").and_then(Value::as_array).into_iter().flatten() {
+            let ok = step.get("ok").and_then(Value::as_bool).unwrap_or(false);
+            table.row(vec![
+                text(step, "/step"),
+                if ok { "ok" } else { "failed" }.into(),
+                text(step, "/detail"),
+            ]);
+        }
+        table.print("nothing was tried")?;
     }
-    if works {
-        return Ok(());
-    }
-    let reason = ["/problem", "/detail", "/error"].iter().find_map(|pointer| outcome.pointer(pointer)?.as_str());
-    bail!("{} does not work: {}", text(&provider, "/name"), reason.unwrap_or("no reason was given"))
+    if works { Ok(()) } else { bail!("{} does not work", text(&provider, "/name")) }
 }

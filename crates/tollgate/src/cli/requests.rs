@@ -73,7 +73,8 @@ async fn list(admin: &Admin, options: &Options) -> anyhow::Result<()> {
     if options.json {
         return output::json(&Value::Array(requests));
     }
-    let headings = ["TIME", "ID", "KEY", "MODEL", "PROVIDER", "STATUS", "OUTCOME", "IN", "OUT", "MS", "COST USD"];
+    let headings =
+        ["TIME", "ID", "KEY", "MODEL", "PROVIDER", "STATUS", "OUTCOME", "IN", "OUT", "MS", "COST USD"];
     let mut table = Table::new(&headings).numbers_from(7);
     for request in &requests {
         table.row(vec![
@@ -131,7 +132,8 @@ async fn show(admin: &Admin, id: &str, json: bool) -> anyhow::Result<()> {
     facts.row(vec!["cost USD".into(), dollars(&detail, "/request/cost_nanos_usd")]);
     facts.print("")?;
     output::line("")?;
-    let mut table = Table::new(&["ATTEMPT", "DEPLOYMENT", "UPSTREAM MODEL", "STATUS", "OUTCOME", "SERVED", "COST USD"]);
+    let mut table =
+        Table::new(&["ATTEMPT", "DEPLOYMENT", "UPSTREAM MODEL", "STATUS", "OUTCOME", "SERVED", "COST USD"]);
     let attempts = detail.get("attempts").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     for attempt in attempts {
         table.row(vec![

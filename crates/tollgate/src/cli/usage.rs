@@ -119,8 +119,12 @@ fn print(report: &Value, by: &[By]) -> anyhow::Result<()> {
         ("UNPRICED", "/totals/unknown_cost_requests"),
     ];
     let names: Vec<String> = by.iter().map(|by| by.word().to_uppercase()).collect();
-    let headings: Vec<&str> =
-        names.iter().map(String::as_str).chain(SUMS.map(|(heading, _)| heading)).chain(["COST USD"]).collect();
+    let headings: Vec<&str> = names
+        .iter()
+        .map(String::as_str)
+        .chain(SUMS.map(|(heading, _)| heading))
+        .chain(["COST USD"])
+        .collect();
     let mut table = Table::new(&headings).numbers_from(by.len());
     let groups = report.get("groups").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     for group in groups {

@@ -7,7 +7,9 @@ use tollgate_gateway::server;
 
 /// One listener per core on the same address, refused when somebody serves there already.
 pub(crate) fn bind(address: SocketAddr, count: usize) -> anyhow::Result<(SocketAddr, Vec<TcpListener>)> {
-    let problem = || format!("cannot listen on {address}; stop what serves there, or choose another address with --listen");
+    let problem = || {
+        format!("cannot listen on {address}; stop what serves there, or choose another address with --listen")
+    };
     // Shared listeners would not notice a stranger on the address, a plain one does. It also finds a free port.
     let plain = TcpListener::bind(address).with_context(problem)?;
     let address = plain.local_addr().with_context(problem)?;

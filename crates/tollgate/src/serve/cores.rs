@@ -1,11 +1,11 @@
 //! The data-plane threads: one runtime, one listener, one journal and one pool of connections each.
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use tokio::sync::watch;
 use tollgate_gateway::server::{ServerSettings, Shutdown, run_core};
 use tollgate_gateway::{Core, Gateway};
@@ -29,26 +29,36 @@ pub(crate) struct CoreParts {
 pub(crate) struct Cores(Vec<JoinHandle<anyhow::Result<()>>>);
 
 impl Cores {
-    /// Starts one thread per listener.
+    /// Starts one thread per listener; returns when each has its journal, so that the shipper finds them all.
     pub(crate) fn start(
         parts: CoreParts,
         listeners: Vec<TcpListener>,
         counters: &[Arc<PoolCounters>],
     ) -> anyhow::Result<Self> {
         let parts = Arc::new(parts);
+        let (ready, all_ready) = mpsc::channel();
+        let count = listeners.len();
         let threads = listeners.into_iter().zip(counters).enumerate().map(|(index, (listener, counters))| {
-            let (parts, counters) = (Arc::clone(&parts), Arc::clone(counters));
-            let thread = std::thread::Builder::new().name(format!("tollgate-core-{index}"));
-            thread.spawn(move || run(&parts, index, listener, counters))
+            let (parts, counters, ready) = (Arc::clone(&parts), Arc::clone(counters), ready.clone());
+            let thread = std::thread::Builder::new().name(format!("{}{index}", super::CORE_THREAD_NAME));
+            thread.spawn(move || run(&parts, index, listener, counters, &ready))
         });
-        threads.collect::<Result<_, _>>().map(Self).context("could not start the data-plane threads")
+        let threads = threads.collect::<Result<_, _>>().context("could not start the data-plane threads")?;
+        drop(ready);
+        // Fewer than there are threads means that one has ended; joining tells why.
+        if all_ready.iter().take(count).count() < count {
+            Self(threads).join()?;
+            bail!("a data-plane thread ended before it began to serve");
+        }
+        Ok(Self(threads))
     }
 
     /// Waits until all have drained. The first failure is told.
     pub(crate) fn join(self) -> anyhow::Result<()> {
         let mut outcome = Ok(());
         for thread in self.0 {
-            let ended = thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a data-plane thread panicked")));
+            let ended =
+                thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a data-plane thread panicked")));
             outcome = outcome.and(ended);
         }
         outcome
@@ -60,15 +70,19 @@ fn run(
     index: usize,
     listener: TcpListener,
     counters: Arc<PoolCounters>,
+    ready: &mpsc::Sender<()>,
 ) -> anyhow::Result<()> {
     let number = u16::try_from(index).context("there are more cores than Tollgate can number")?;
     let journal = parts.journal.writer(number)?;
+    let _ = ready.send(());
     let client = Client::new(ClientSettings { counters, ..ClientSettings::new(Arc::clone(&parts.tls)) });
     let mut seed = [0; 8];
-    getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("the system gives no random bytes: {error}"))?;
+    getrandom::fill(&mut seed)
+        .map_err(|error| anyhow::anyhow!("the system gives no random bytes: {error}"))?;
     let gateway = Arc::clone(&parts.gateway);
     let settings =
         ServerSettings { address: parts.address, tls: parts.server_tls.clone(), drain: parts.drain };
     let make_core = || Core::new(gateway, client, journal, u64::from_le_bytes(seed));
-    run_core(make_core, listener, settings, parts.shutdown.clone()).context("a data-plane thread could not serve")
+    run_core(make_core, listener, settings, parts.shutdown.clone())
+        .context("a data-plane thread could not serve")
 }

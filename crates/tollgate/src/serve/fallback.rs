@@ -49,7 +49,8 @@ impl Fallback for ControlFallback {
 }
 
 fn unavailable() -> Response<FallbackBody> {
-    let body = Full::from("the control plane cannot answer; the log says why\n").map_err(|never| match never {});
+    let body =
+        Full::from("the control plane cannot answer; the log says why\n").map_err(|never| match never {});
     let mut response = Response::new(body.boxed_unsync());
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     response

@@ -44,12 +44,40 @@ impl Collector for ProcessCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
         let pool = self.pools.iter().map(|pool| pool.read()).fold(PoolStatistics::default(), sum);
         let (lag_bytes, lag_ms) = self.shipping.lag();
+        let shipped = self.shipping.report();
         let counters = [
             ("tollgate_upstream_connections_opened", "Connections opened to providers.", pool.opened),
             ("tollgate_upstream_connections_reused", "Requests that found an idle connection.", pool.reused),
-            ("tollgate_upstream_requests_replayed", "Requests whose idle connection was dead.", pool.replayed),
-            ("tollgate_upstream_requests_refused", "Requests refused because too many connections were open.", pool.refused),
-            ("tollgate_journal_records_lost", "Records lost because the disk failed for too long.", self.journal.lost_records()),
+            (
+                "tollgate_upstream_requests_replayed",
+                "Requests whose idle connection was dead.",
+                pool.replayed,
+            ),
+            (
+                "tollgate_upstream_requests_refused",
+                "Requests refused because too many connections were open.",
+                pool.refused,
+            ),
+            (
+                "tollgate_journal_records_lost",
+                "Records lost because the disk failed for too long.",
+                self.journal.lost_records(),
+            ),
+            (
+                "tollgate_shipper_requests_shipped",
+                "Request records brought into the store.",
+                shipped.shipped_requests,
+            ),
+            (
+                "tollgate_shipper_requests_interrupted",
+                "Requests that a dead process left open.",
+                shipped.interrupted_requests,
+            ),
+            (
+                "tollgate_shipper_records_unreadable",
+                "Places and records of the journal that could not be read.",
+                shipped.damaged_places + shipped.undecodable_records,
+            ),
         ];
         for (name, help, value) in counters {
             let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
@@ -61,7 +89,11 @@ impl Collector for ProcessCollector {
             ("tollgate_upstream_connections_in_use", "Connections to providers in use.", pool.in_use),
             ("tollgate_journal_writable", "1 while the journal takes records, else 0.", writable),
             ("tollgate_journal_lag_bytes", "Journal bytes that are not yet in the store.", lag_bytes),
-            ("tollgate_journal_lag_milliseconds", "Age of the oldest record that is not yet in the store.", lag_ms),
+            (
+                "tollgate_journal_lag_milliseconds",
+                "Age of the oldest record that is not yet in the store.",
+                lag_ms,
+            ),
             ("process_resident_memory_bytes", "Resident memory.", resident_bytes()),
         ];
         for (name, help, value) in gauges {

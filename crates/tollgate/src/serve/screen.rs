@@ -40,7 +40,9 @@ impl Started {
         }
         match &self.admin_token {
             Some(token) => fact("Admin credential", &format!("{}  (shown only now)", token.expose())),
-            None => fact("Admin credential", "made at the first start; `tollgate admin reset` makes a new one"),
+            None => {
+                fact("Admin credential", "made at the first start; `tollgate admin reset` makes a new one")
+            }
         }
         if let Some(key) = &self.key {
             fact("Key", key.expose());

@@ -18,7 +18,10 @@ pub(crate) struct Endings {
 impl Endings {
     /// Must be called inside a runtime.
     pub(crate) fn watch() -> anyhow::Result<Self> {
-        Ok(Self { terminate: watch_for(SignalKind::terminate())?, interrupt: watch_for(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: watch_for(SignalKind::terminate())?,
+            interrupt: watch_for(SignalKind::interrupt())?,
+        })
     }
 
     async fn next(&mut self) -> &'static str {

@@ -1,0 +1,280 @@
+//! The parts of the process, connected; from the first to the last moment.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::runtime::{Handle, Runtime};
+use tokio::sync::watch;
+use tollgate_access::token::{Pepper, PepperRing};
+use tollgate_access::{RootKey, root_key};
+use tollgate_control::{Connection, ControlPlane, Installation, Parts, bootstrap};
+use tollgate_core::{Clock, SecretText, SystemClock};
+use tollgate_gateway::server::Shutdown;
+use tollgate_gateway::{Gateway, GatewayParts};
+use tollgate_ledger::journal::{DiskStorage, Journal, JournalOptions};
+use tollgate_ledger::shipper::Shipper;
+use tollgate_telemetry::Metrics;
+use tollgate_upstream::{PoolCounters, client_config};
+
+use super::cores::{CoreParts, Cores};
+use super::data_directory::DataDirectory;
+use super::demo::{self, Demo};
+use super::fallback::ControlFallback;
+use super::ports::{GatewaySink, GatewayView};
+use super::screen::Started;
+use super::settings::Chosen;
+use super::shipping::{self, Shipping};
+use super::{DATABASE_FILE_NAME, Options, address, detect, metrics, reload, signals};
+
+/// What was chosen and taken before anything is made.
+pub(super) struct Surroundings<'a> {
+    pub(super) options: &'a Options,
+    pub(super) chosen: &'a Chosen,
+    pub(super) directory: &'a DataDirectory,
+    pub(super) listen: SocketAddr,
+    pub(super) cores: usize,
+}
+
+/// Everything that is made before the first request.
+pub(super) struct Process {
+    gateway: Arc<Gateway>,
+    control: ControlPlane,
+    journal: Arc<Journal>,
+    shipper: Shipper,
+    connection: Arc<Connection>,
+    tls: Arc<rustls::ClientConfig>,
+    pools: Vec<Arc<PoolCounters>>,
+    started: Started,
+    /// Becomes true when the control plane shall stop, after the data plane has.
+    stopped: watch::Sender<bool>,
+    _demo: Option<Demo>,
+}
+
+/// What the first steps in the store gave.
+#[derive(Default)]
+struct FirstSteps {
+    admin_token: Option<SecretText>,
+    demo: Option<Demo>,
+    findings: Vec<String>,
+}
+
+impl Process {
+    pub(super) async fn prepare(
+        with: &Surroundings<'_>,
+        admin: Option<(SocketAddr, TcpListener)>,
+    ) -> anyhow::Result<Self> {
+        let (chosen, directory) = (with.chosen, with.directory);
+        let environment = std::env::var(root_key::ENVIRONMENT_VARIABLE).ok();
+        let root = RootKey::find(chosen.root_key_file.as_deref(), environment.as_deref(), directory.path())?;
+        let connection = Arc::new(Connection::new(location(chosen, directory)?, root));
+        let tls = client_config(None)?;
+        let first = first_steps(with, &connection, &tls).await?;
+        let journal = Arc::new(open_journal(chosen, directory, &connection).await?);
+        let shipper = shipping::shipper(&journal, Arc::clone(&connection), directory.instance_id()?)?;
+        let shipping = Arc::new(Shipping::new(shipper.status()));
+        let metrics = Arc::new(Metrics::default());
+        let pools: Vec<Arc<PoolCounters>> = (0..with.cores).map(|_| Arc::default()).collect();
+        let admin_address = admin.as_ref().map_or(with.listen, |(address, _)| *address);
+        let registry =
+            metrics::registry(&metrics, pools.clone(), Arc::clone(&journal), Arc::clone(&shipping));
+        let control = ControlPlane::new(Parts {
+            connection: Arc::clone(&connection),
+            data_directory: directory.path().to_owned(),
+            clock: Arc::new(SystemClock),
+            tls: Arc::clone(&tls),
+            metrics: Arc::new(registry),
+            open_metrics: admin_address.ip().is_loopback(),
+            program_version: env!("CARGO_PKG_VERSION"),
+            assets: None,
+        });
+        let gateway = gateway(with, &control, metrics, admin.is_none())?;
+        let stopped = watch::Sender::new(false);
+        let view = GatewayView { gateway: Arc::clone(&gateway), journal: Arc::clone(&journal), shipping };
+        let sink = Arc::new(GatewaySink(Arc::clone(&gateway)));
+        let boot = control.start(sink, Arc::new(view), stopped.subscribe()).await?;
+        gateway.peppers.store(Arc::new(boot.peppers));
+        if let Some((_, listener)) = admin {
+            serve_admin(listener, control.router(), stopped.subscribe())?;
+        }
+        let started = started(with, admin_address, &first);
+        Ok(Self {
+            gateway,
+            control,
+            journal,
+            shipper,
+            connection,
+            tls,
+            pools,
+            started,
+            stopped,
+            _demo: first.demo,
+        })
+    }
+
+    /// Serves until a signal, drains, and leaves nothing behind.
+    pub(super) fn serve(
+        self,
+        runtime: Runtime,
+        listeners: Vec<TcpListener>,
+        with: &Surroundings<'_>,
+    ) -> anyhow::Result<()> {
+        let shutdown = watch::Sender::new(Shutdown::Running);
+        let parts = CoreParts {
+            gateway: Arc::clone(&self.gateway),
+            journal: Arc::clone(&self.journal),
+            tls: self.tls,
+            address: with.listen,
+            server_tls: with.chosen.server_tls()?,
+            drain: with.chosen.drain,
+            shutdown: shutdown.subscribe(),
+        };
+        let inside = runtime.enter();
+        let reloading = reload::obey(
+            signals::reloads()?,
+            with.options.config.clone(),
+            Arc::clone(&self.connection),
+            self.control,
+        );
+        runtime.spawn(reloading);
+        runtime.spawn(signals::Endings::watch()?.obey(Arc::clone(&self.gateway), shutdown));
+        let cores = Cores::start(parts, listeners, &self.pools)?;
+        let shipping = shipping::start(self.shipper, self.stopped.subscribe());
+        drop(inside);
+        if let Some(path) = &with.options.bootstrap_file {
+            self.started.write_bootstrap_file(path)?;
+        }
+        crate::cli::output::line(self.started.screen())?;
+        let served = cores.join();
+        // Now nobody writes any more: what is in the journal is all there will be.
+        self.stopped.send_replace(true);
+        runtime.block_on(async {
+            let _ = shipping.await;
+            if let Some(installation) = self.connection.get() {
+                installation.store.close().await;
+            }
+        });
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        drop(self.journal);
+        tracing::info!("stopped");
+        served
+    }
+}
+
+fn gateway(
+    with: &Surroundings<'_>,
+    control: &ControlPlane,
+    metrics: Arc<Metrics>,
+    shares_address: bool,
+) -> anyhow::Result<Arc<Gateway>> {
+    let fallback = ControlFallback::new(control.router(), Handle::current());
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    Ok(Gateway::new(GatewayParts {
+        peppers: nobodys_peppers()?,
+        lookups: control.lookups(),
+        fallback: if shares_address { Some(Arc::new(fallback)) } else { None },
+        metrics,
+        call_sink: None,
+        clock,
+        settings: with.chosen.limits.clone(),
+        instance_id: with.directory.instance_id()?,
+    }))
+}
+
+/// The store's URL or file.
+fn location(chosen: &Chosen, directory: &DataDirectory) -> anyhow::Result<String> {
+    match &chosen.database {
+        Some(url) => Ok(url.clone()),
+        None => {
+            let path = directory.join(DATABASE_FILE_NAME);
+            Ok(path.to_str().context("the path of the data directory must be valid UTF-8")?.to_owned())
+        }
+    }
+}
+
+/// What is done in the store before anything is served. A store that cannot be reached now is no first start.
+async fn first_steps(
+    with: &Surroundings<'_>,
+    connection: &Connection,
+    tls: &Arc<rustls::ClientConfig>,
+) -> anyhow::Result<FirstSteps> {
+    let installation: &Installation = match connection.open().await {
+        Ok(installation) => installation,
+        Err(error) if error.is_unavailable() => {
+            tracing::warn!(%error, "the store cannot be reached; files are applied at the next start or SIGHUP");
+            return Ok(FirstSteps::default());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if with.chosen.traces {
+        tracing::warn!("`otlp` is configured, but this version exports no traces");
+    }
+    let admin_token = bootstrap::first_admin_credential(installation).await?;
+    if let Some(objects) = &with.chosen.objects {
+        let writes = reload::apply_files(objects, connection).await.context("applying the configuration")?;
+        tracing::info!(writes, "the objects of the configuration are in the store");
+    }
+    let demo = match with.options.demo {
+        true => Some(demo::start(with.directory, installation).await?),
+        false => None,
+    };
+    let findings = if with.options.detect { detect::detect(installation, tls).await? } else { Vec::new() };
+    Ok(FirstSteps { admin_token, demo, findings })
+}
+
+async fn open_journal(
+    chosen: &Chosen,
+    directory: &DataDirectory,
+    connection: &Connection,
+) -> anyhow::Result<Journal> {
+    let instance_id = directory.instance_id()?;
+    let mut options = JournalOptions::new(instance_id);
+    options.durability = chosen.durability;
+    if let Some(installation) = connection.get() {
+        let positions = installation.store.system_shipping_positions(instance_id).await?;
+        options.minimum_epoch = positions.iter().map(|shipped| shipped.position.epoch).max().unwrap_or(0);
+    }
+    let storage = DiskStorage::open(directory.join("journal")).context("could not open the journal")?;
+    Ok(Journal::open(Arc::new(storage), Arc::new(SystemClock), options)?)
+}
+
+/// Recognises no key, until the store's peppers are known.
+fn nobodys_peppers() -> anyhow::Result<PepperRing> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| anyhow::anyhow!("the system gives no random bytes: {error}"))?;
+    Ok(PepperRing::new(Pepper::new(0, &bytes), Vec::new()))
+}
+
+fn serve_admin(
+    listener: TcpListener,
+    router: axum::Router,
+    mut stopped: watch::Receiver<bool>,
+) -> anyhow::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(listener).context("could not use the admin listener")?;
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move {
+        let ending = async move { drop(stopped.wait_for(|stopped| *stopped).await) };
+        if let Err(error) = axum::serve(listener, service).with_graceful_shutdown(ending).await {
+            tracing::error!(%error, "the admin listener failed");
+        }
+    });
+    Ok(())
+}
+
+fn started(with: &Surroundings<'_>, admin: SocketAddr, first: &FirstSteps) -> Started {
+    let uses_tls = with.chosen.tls.is_some();
+    let shares_address = with.chosen.admin_listen.is_none();
+    let key = first.demo.as_ref().and_then(|demo| demo.key.clone());
+    Started {
+        url: address::url(with.listen, uses_tls),
+        admin_url: address::url(admin, uses_tls && shares_address),
+        admin_token: first.admin_token.clone(),
+        model: key.as_ref().map(|_| demo::FIRST_MODEL.to_owned()),
+        key,
+        findings: first.findings.clone(),
+        data: with.directory.path().display().to_string(),
+        store: if with.chosen.database.is_some() { "PostgreSQL" } else { "SQLite" },
+    }
+}
