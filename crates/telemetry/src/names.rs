@@ -87,10 +87,12 @@ metrics! {
         "Journal bytes that are not yet in the store.";
     JOURNAL_LAG_SECONDS = Gauge "tollgate_journal_lag_seconds" []
         "Age of the oldest record that is not yet in the store.";
-    SHIPPED_RECORDS = Counter "tollgate_shipped_records" []
-        "Records moved from the journal into the store.";
-    SHIPPER_FAILURES = Counter "tollgate_shipper_failures" []
-        "Times that moving records into the store failed.";
+    SHIPPER_REQUESTS_SHIPPED = Counter "tollgate_shipper_requests_shipped" []
+        "Request records brought into the store.";
+    SHIPPER_REQUESTS_INTERRUPTED = Counter "tollgate_shipper_requests_interrupted" []
+        "Requests that a dead process left open.";
+    SHIPPER_RECORDS_UNREADABLE = Counter "tollgate_shipper_records_unreadable" []
+        "Places and records of the journal that could not be read.";
 
     SPANS_EXPORTED = Counter "tollgate_spans_exported" []
         "Spans that a trace collector took.";
