@@ -3,6 +3,7 @@
 //! Made from a seed, so that two runs look alike. The history goes the way of real traffic, through the store's
 //! shipping, so that records and sums agree.
 
+mod cast;
 mod history;
 mod random;
 
@@ -116,7 +117,7 @@ pub async fn seed(installation: &Installation, plan: &DemoPlan) -> Result<Option
         last_team = Some((team_name, team_id));
         let project = store.create_project(&tree, organization.id, team_id, project).await?;
         let (key, _) = make_key(installation, organization.id, KeyOwner::Project(project.id), key).await?;
-        payers.push(history::Caller { key, team_id, project_id: project.id, share });
+        payers.push(cast::Caller { key, team_id, project_id: project.id, share });
     }
     let Some((_, team_id)) = last_team else { return Err(DemoError::Plan("there is no team".into())) };
     let (_, key) = make_key(installation, organization.id, KeyOwner::Team(team_id), "quickstart").await?;
@@ -162,7 +163,7 @@ async fn make_models(
     organization_id: OrganizationId,
     plan: &DemoPlan,
     providers: &[(String, ProviderId, String)],
-) -> Result<Vec<history::Offer>, DemoError> {
+) -> Result<Vec<cast::Offer>, DemoError> {
     let mut made = Vec::with_capacity(plan.models.len());
     for model in &plan.models {
         let unknown =
@@ -184,7 +185,7 @@ async fn make_models(
         let draft = ModelDraft { name, open: false, deployments, enabled: true };
         let object: ModelObject =
             installation.store.create_model(&proof::<ModelsWrite>()?, organization_id, draft).await?;
-        made.push(history::Offer::new(object, providers)?);
+        made.push(cast::Offer::new(object, providers)?);
     }
     Ok(made)
 }

@@ -1,28 +1,35 @@
-//! Which keys were made from configuration files. Keys have no owner of their own in the store.
+//! Which keys come from configuration files, by the public part of their tokens: keys have no owner of their own in the
+//! store. Noted before a key is made, so that another process never takes it for one of the API's.
 
 use std::collections::BTreeSet;
 
 use tollgate_core::KeyId;
+use tollgate_state::CredentialLookup;
 use tollgate_store::{Store, StoreError};
 
 use crate::problem::Problem;
 
 const SETTING: &str = "file_owned_keys";
 
-pub(crate) async fn load(store: &Store) -> Result<BTreeSet<KeyId>, StoreError> {
-    Ok(store.system_setting(SETTING).await?.unwrap_or_default())
+pub(crate) async fn load(store: &Store) -> Result<BTreeSet<CredentialLookup>, StoreError> {
+    let texts: Option<Vec<String>> = store.system_setting(SETTING).await?;
+    let lookups = texts.unwrap_or_default().into_iter();
+    Ok(lookups.filter_map(|text| text.as_bytes().try_into().ok().map(CredentialLookup)).collect())
 }
 
-pub(crate) async fn save(store: &Store, keys: &BTreeSet<KeyId>) -> Result<(), StoreError> {
-    store.system_set_setting(SETTING, keys).await
+pub(crate) async fn save(store: &Store, lookups: &BTreeSet<CredentialLookup>) -> Result<(), StoreError> {
+    let texts: Vec<_> = lookups.iter().map(CredentialLookup::as_str).collect();
+    store.system_set_setting(SETTING, &texts).await
 }
 
 /// The API does not edit what files own. Revoking is always possible.
 pub(crate) async fn refuse(store: &Store, id: KeyId) -> Result<(), Problem> {
-    if load(store).await?.contains(&id) {
+    let Some(stored) = store.system_load_key(id).await? else { return Ok(()) };
+    let owned = load(store).await?;
+    if stored.credentials.iter().any(|credential| owned.contains(&credential.lookup)) {
         return Err(Problem::conflict(
             "owned_elsewhere",
-            format!("the key `{id}` is owned by configuration files; change it there"),
+            format!("the key `{}` is owned by configuration files; change it there", stored.key.name),
         ));
     }
     Ok(())

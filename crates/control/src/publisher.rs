@@ -1,6 +1,7 @@
 //! From the store to the data plane: loads, builds, publishes, and keeps what is published fresh.
 
 mod last_known_good;
+mod outcome;
 mod source;
 
 use std::path::Path;
@@ -8,18 +9,16 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex as SyncMutex;
-use schemars::JsonSchema;
-use serde::Serialize;
 use tokio::sync::{Mutex, Notify, watch};
-use tollgate_access::token::PepperRing;
 use tollgate_core::KeyId;
 use tollgate_state::Snapshot;
-use tollgate_state::build::{Problem, build};
+use tollgate_state::build::build;
 use tollgate_store::{Changes, Keys, ObjectKind};
 
 use crate::connection::{Connection, Installation, OpenError};
 use crate::ports::SnapshotSink;
 pub use last_known_good::LastKnownGoodError;
+pub use outcome::{Boot, BootError, PublishError, PublishStatus};
 
 use last_known_good::LastKnownGood;
 pub(crate) use source::{active_credentials, load};
@@ -31,70 +30,6 @@ const LAST_KNOWN_GOOD_PAUSE: Duration = Duration::from_secs(2);
 /// With more changed keys than this, reading all at once is cheaper than one by one.
 const MANY_KEYS: usize = 2_000;
 
-/// Why something was not published.
-#[derive(Debug, thiserror::Error)]
-pub enum PublishError {
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// The configuration in the store is inconsistent; what was published before stays.
-    #[error("the configuration cannot be used: {}", .0.join("; "))]
-    Refused(Vec<String>),
-    #[error("no data plane is connected yet")]
-    NotConnected,
-}
-
-impl From<tollgate_store::StoreError> for PublishError {
-    fn from(error: tollgate_store::StoreError) -> Self {
-        Self::Open(OpenError::Store(error))
-    }
-}
-
-impl From<tollgate_access::SealError> for PublishError {
-    fn from(error: tollgate_access::SealError) -> Self {
-        Self::Open(OpenError::Seal(error))
-    }
-}
-
-impl From<Vec<Problem>> for PublishError {
-    fn from(problems: Vec<Problem>) -> Self {
-        Self::Refused(problems.iter().map(ToString::to_string).collect())
-    }
-}
-
-/// Why the process cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum BootError {
-    #[error(transparent)]
-    Publish(#[from] PublishError),
-    #[error("the store is down ({store}), and there is no usable last-known-good configuration: {file}")]
-    NothingToStartFrom { store: OpenError, file: LastKnownGoodError },
-}
-
-/// What the process started with.
-#[derive(Debug)]
-pub struct Boot {
-    /// Recognises the keys of what was published.
-    pub peppers: PepperRing,
-    pub version: u64,
-    /// Why the store was not used, if it was not.
-    pub from_last_known_good: Option<String>,
-}
-
-/// How publishing is doing.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
-pub struct PublishStatus {
-    /// The version of the configuration that requests see.
-    pub published_version: u64,
-    /// Active credentials that requests can use.
-    pub credentials: usize,
-    /// Why the newest configuration is not published. Requests see the one before.
-    pub problems: Vec<String>,
-    /// Why the store cannot be asked for changes.
-    pub store_problem: Option<String>,
-    /// Whether the configuration came from the last-known-good file because the store was down.
-    pub from_last_known_good: bool,
-}
-
 /// Publishes the store's configuration to one sink.
 pub struct Publisher {
     connection: Arc<Connection>,
@@ -103,6 +38,8 @@ pub struct Publisher {
     status: SyncMutex<PublishStatus>,
     file: LastKnownGood,
     file_due: Notify,
+    /// Held while the file is made, so that an older content never replaces a newer one.
+    saving: Mutex<()>,
 }
 
 impl std::fmt::Debug for Publisher {
@@ -129,6 +66,7 @@ impl Publisher {
             status: SyncMutex::default(),
             file: LastKnownGood::in_directory(data_directory),
             file_due: Notify::new(),
+            saving: Mutex::default(),
         })
     }
 
@@ -139,7 +77,7 @@ impl Publisher {
 
     pub(crate) async fn boot(&self, sink: Arc<dyn SnapshotSink>) -> Result<Boot, BootError> {
         let _ = self.sink.set(sink);
-        let store_error = match self.connection.open().await {
+        let cause = match self.connection.open().await {
             Ok(installation) => match self.publish_from(installation).await {
                 Ok(()) => {
                     let peppers =
@@ -150,33 +88,31 @@ impl Publisher {
                         from_last_known_good: None,
                     });
                 }
-                Err(PublishError::Open(error)) if error.is_unavailable() => error,
-                Err(error) => return Err(error.into()),
+                Err(error) => error,
             },
-            Err(error) if error.is_unavailable() => error,
-            Err(error) => return Err(PublishError::from(error).into()),
+            Err(error) => error.into(),
         };
-        self.boot_from_file(store_error).await
+        match &cause {
+            PublishError::Refused(_) => {}
+            PublishError::Open(error) if error.is_unavailable() => {}
+            _ => return Err(cause.into()),
+        }
+        let boot = self.boot_from_file(&cause).await?;
+        self.note(&Err(cause));
+        Ok(boot)
     }
 
-    async fn boot_from_file(&self, store: OpenError) -> Result<Boot, BootError> {
-        let (configuration, peppers) = match self.file.read(self.connection.root()).await {
-            Ok(read) => read,
-            Err(file) => return Err(BootError::NothingToStartFrom { store, file }),
-        };
+    async fn boot_from_file(&self, cause: &PublishError) -> Result<Boot, BootError> {
+        let nothing = |file| BootError::NothingToStartFrom { cause: cause.to_string(), file };
+        let (configuration, peppers) = self.file.read(self.connection.root()).await.map_err(nothing)?;
         let ring = peppers.ring().ok_or(PublishError::from(OpenError::NoPepper))?;
         let mut published = self.published.lock().await;
         published.snapshot = build(&configuration).map_err(PublishError::from)?;
         self.hand_over(&published.snapshot)?;
-        let mut status = self.status.lock();
-        status.from_last_known_good = true;
-        status.store_problem = Some(store.to_string());
-        tracing::warn!(version = configuration.version, error = %store, "the store is down: started from the last-known-good configuration");
-        Ok(Boot {
-            peppers: ring,
-            version: configuration.version,
-            from_last_known_good: Some(store.to_string()),
-        })
+        self.status.lock().from_last_known_good = true;
+        let version = configuration.version;
+        tracing::warn!(version, %cause, "started from the last-known-good configuration");
+        Ok(Boot { peppers: ring, version, from_last_known_good: Some(cause.to_string()) })
     }
 
     /// Publishes what the store holds now. When this returns, new requests see every write that was committed before
@@ -201,7 +137,8 @@ impl Publisher {
             return Ok(());
         }
         let keys = changed_keys(&changes);
-        if keys.len() > MANY_KEYS {
+        // A lower version than the one published means that a backup was restored.
+        if keys.len() > MANY_KEYS || changes.version < since {
             return self.publish_everything(installation, &mut published).await;
         }
         // Keys first and by themselves: a configuration that cannot be used must not keep a revoked key alive.
@@ -305,10 +242,13 @@ impl Publisher {
         let saving = async {
             loop {
                 self.file_due.notified().await;
+                let started = tokio::time::Instant::now();
                 if let Err(error) = self.save_last_known_good().await {
                     tracing::warn!(%error, "the last-known-good configuration was not written");
                 }
-                tokio::time::sleep(LAST_KNOWN_GOOD_PAUSE).await;
+                // Very many keys take a while to write; that must not become all that this thread does.
+                let pause = LAST_KNOWN_GOOD_PAUSE.max(started.elapsed() * 20);
+                tokio::time::sleep(pause).await;
             }
         };
         tokio::select! {
@@ -320,6 +260,7 @@ impl Publisher {
 
     /// Writes the file from which the data plane starts when the store is down.
     pub async fn save_last_known_good(&self) -> Result<(), LastKnownGoodError> {
+        let _saving = self.saving.lock().await;
         let installation = self.connection.open().await?;
         let configuration = load(installation, Keys::Include).await?;
         self.file.write(self.connection.root(), configuration, installation.open_peppers()).await

@@ -209,6 +209,13 @@ pub(crate) async fn update(
         Some(None) => SecretChange::Remove,
         Some(Some(secret)) => seal(installation, before.object.organization_id, id, secret)?,
     };
+    let moves = body.base_url.as_ref().is_some_and(|url| *url != before.object.base_url)
+        || body.kind.as_ref().is_some_and(|kind| *kind != before.object.kind);
+    if moves && body.secret.is_none() && before.sealed_secret.is_some() {
+        let message =
+            "must be given again when `base_url` or `kind` changes, so that it goes nowhere by mistake";
+        return Err(Problem::invalid("secret", message));
+    }
     let new_secret = body.secret.flatten();
     let draft = ProviderDraft {
         name: body.name.unwrap_or(before.object.name),

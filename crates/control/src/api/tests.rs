@@ -262,6 +262,8 @@ async fn secrets_are_in_no_answer_and_no_audit_event() {
     for bytes in [stored, log] {
         assert!(!bytes.windows(CANARY.len()).any(|window| window == CANARY.as_bytes()));
     }
+    let moved = plane.patch(&provider, json!({ "base_url": "https://elsewhere.example/v1" })).await;
+    assert_eq!(moved.json()["errors"][0]["field"], "secret");
     let removed = plane.patch(&provider, json!({ "secret": null })).await;
     assert_eq!(removed.json()["has_secret"], false);
 }
@@ -279,4 +281,69 @@ async fn the_system_and_metrics_tell_the_state() {
     let usage = plane.get("/api/v1/usage?group_by=day,team").await;
     assert_eq!((usage.status, &usage.json()["groups"]), (StatusCode::OK, &json!([])));
     assert_eq!(plane.get("/api/v1/usage?group_by=shoe").await.json()["errors"][0]["field"], "group_by");
+}
+
+/// A provider that lists two models and answers calls that carry the right credential.
+async fn fake_provider() -> String {
+    use axum::routing::{get, post};
+    async fn call(headers: http::HeaderMap) -> (StatusCode, String) {
+        let authorized = headers.get(header::AUTHORIZATION).is_some_and(|value| value == "Bearer right");
+        match authorized {
+            true => (StatusCode::OK, "{}".into()),
+            false => (StatusCode::UNAUTHORIZED, format!("wrong credential {headers:?}")),
+        }
+    }
+    let models = || async { r#"{"data":[{"id":"small"},{"id":"large"},{"id":"not a name"}]}"# };
+    let router =
+        axum::Router::new().route("/v1/models", get(models)).route("/v1/chat/completions", post(call));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    url
+}
+
+#[tokio::test]
+async fn a_provider_is_tested_and_its_models_are_discovered() {
+    let plane = TestPlane::new().await;
+    plane.with_tree().await;
+    let url = fake_provider().await;
+    let body = json!({ "name": "local", "kind": "openai_compatible", "base_url": url, "secret": "wrong-canary-0123456",
+        "internal": true });
+    let provider = format!("/api/v1/providers/{}", plane.made("/api/v1/providers", body).await);
+    let refused = plane.post(&format!("{provider}/test"), json!({})).await;
+    assert_eq!((refused.status, &refused.json()["ok"]), (StatusCode::OK, &json!(false)));
+    assert!(refused.json()["steps"][1]["detail"].as_str().unwrap().contains("refuses the secret"));
+    assert!(!refused.text.contains("canary"), "{}", refused.text);
+
+    assert_eq!(plane.patch(&provider, json!({ "secret": "right" })).await.status, StatusCode::OK);
+    let passed = plane.post(&format!("{provider}/test"), json!({ "model": "large" })).await.json();
+    assert_eq!((&passed["ok"], &passed["steps"][1]["status"]), (&json!(true), &json!(200)));
+
+    let discovered = plane.post(&format!("{provider}/discover"), json!({})).await.json();
+    assert_eq!(discovered, json!({ "discovered_models": ["large", "small"], "changed": true }));
+    let again = plane.post(&format!("{provider}/discover"), json!({})).await.json();
+    assert_eq!(again["changed"], false);
+    assert_eq!(plane.get(&provider).await.json()["discovered_models"], json!(["large", "small"]));
+
+    let lost = json!({ "base_url": url.replace("/v1", ""), "secret": "right" });
+    assert_eq!(plane.patch(&provider, lost).await.status, StatusCode::OK);
+    let lost = plane.post(&format!("{provider}/discover"), json!({})).await;
+    assert_eq!(lost.status, StatusCode::CONFLICT);
+    assert!(lost.text.contains("/v1"), "{}", lost.text);
+}
+
+#[tokio::test]
+async fn the_first_credential_is_made_once_and_a_reset_ends_it() {
+    let plane = TestPlane::new().await;
+    let installation = plane.installation();
+    assert!(crate::bootstrap::first_admin_credential(installation).await.unwrap().is_none());
+    assert_eq!(plane.get("/api/v1/keys/x").await.status, StatusCode::NOT_FOUND);
+    let new = crate::bootstrap::reset_admin_credential(installation).await.unwrap();
+    assert_eq!(plane.get("/api/v1/organizations").await.status, StatusCode::UNAUTHORIZED);
+    let request = Request::builder()
+        .uri("/api/v1/organizations")
+        .header(header::AUTHORIZATION, format!("Bearer {}", new.expose()))
+        .body(Body::empty())
+        .unwrap();
+    assert_eq!(plane.send(request).await.status, StatusCode::OK);
 }

@@ -4,13 +4,16 @@
 //! side owns something with the same name. Each write is a transaction of its own and says nothing when nothing
 //! changes, so applying again completes what a crash interrupted.
 
+mod conflicts;
+
 use std::collections::BTreeSet;
 
-use tollgate_access::authorize::{KeysRead, KeysWrite, ModelsWrite, ProvidersWrite, TreeWrite};
+use tollgate_access::authorize::{KeysWrite, ModelsWrite, ProvidersWrite, TreeWrite};
 use tollgate_access::token::{self, TokenKind};
 use tollgate_access::{Actor, Permission, Proof, Scope};
-use tollgate_core::{KeyId, OrganizationId, ProviderId};
-use tollgate_state::objects::{KeyOwner, ModelObject, Owner};
+use tollgate_core::{OrganizationId, ProviderId};
+use tollgate_state::CredentialLookup;
+use tollgate_state::objects::{KeyOwner, Owner};
 use tollgate_store::{
     DeploymentDraft, KeyUpdate, Keys, ModelDraft, NewKey, ProviderDraft, SecretChange, Store, StoreError,
     StoredConfiguration, StoredProvider,
@@ -20,6 +23,7 @@ use super::objects::{FileKey, FileModel, FileObjects, FileOrganization, FileProv
 use crate::api::keys::credential_of;
 use crate::connection::{Installation, OpenError};
 use crate::file_keys;
+use conflicts::{conflicts, find_model, find_provider};
 
 /// Why files were not applied.
 #[derive(Debug, thiserror::Error)]
@@ -47,15 +51,39 @@ pub struct Applied {
     pub writes: u64,
 }
 
+/// How often applying begins again because another process made the same object in between. Each time, one of the two
+/// got on.
+const ATTEMPTS: u32 = 100;
+
 /// Applies the objects. Run by one caller at a time in a process; several processes with the same files agree.
 pub async fn apply(installation: &Installation, objects: &FileObjects) -> Result<Applied, ApplyError> {
+    let mut attempt = 1;
+    loop {
+        match apply_once(installation, objects).await {
+            Err(ApplyError::Open(OpenError::Store(StoreError::NameTaken { .. }))) if attempt < ATTEMPTS => {
+                attempt += 1;
+            }
+            other => return other,
+        }
+    }
+}
+
+async fn apply_once(installation: &Installation, objects: &FileObjects) -> Result<Applied, ApplyError> {
     let before = installation.store.system_version().await?;
     let stored = installation.store.system_load_configuration(Keys::Omit).await?;
     let conflicts = conflicts(installation, &stored, objects).await?;
     if !conflicts.is_empty() {
         return Err(ApplyError::Conflicts(conflicts));
     }
-    let mut applying = Applying { installation, stored, key_ids: BTreeSet::new() };
+    let keys = objects.organizations.iter().flat_map(|organization| &organization.keys);
+    let lookups: BTreeSet<_> = keys
+        .filter_map(|located| token::parse(TokenKind::Key, located.value.token.expose().as_bytes()).ok())
+        .collect();
+    let owned = file_keys::load(&installation.store).await?;
+    if !lookups.is_subset(&owned) {
+        file_keys::save(&installation.store, &owned.union(&lookups).copied().collect()).await?;
+    }
+    let mut applying = Applying { installation, stored, lookups };
     for organization in &objects.organizations {
         applying.organization(organization).await?;
     }
@@ -64,76 +92,12 @@ pub async fn apply(installation: &Installation, objects: &FileObjects) -> Result
     Ok(Applied { writes })
 }
 
-async fn conflicts(
-    installation: &Installation,
-    stored: &StoredConfiguration,
-    objects: &FileObjects,
-) -> Result<Vec<String>, ApplyError> {
-    let mut conflicts = Vec::new();
-    for organization in &objects.organizations {
-        let Some(known) = stored.organizations.iter().find(|known| known.name == organization.name) else {
-            continue;
-        };
-        for located in &organization.providers {
-            let theirs = find_provider(stored, known.id, &located.value.name);
-            if theirs.is_some_and(|theirs| theirs.object.owner == Owner::Api) {
-                conflicts.push(made_by_api(located, "provider", &located.value.name));
-            }
-        }
-        for located in &organization.models {
-            let name = located.value.name.to_string();
-            if find_model(stored, known.id, &name).is_some_and(|theirs| theirs.owner == Owner::Api) {
-                conflicts.push(made_by_api(located, "model", &name));
-            }
-        }
-    }
-    let own = file_keys::load(&installation.store).await?;
-    for located in objects.organizations.iter().flat_map(|organization| &organization.keys) {
-        let Ok(lookup) = token::parse(TokenKind::Key, located.value.token.expose().as_bytes()) else {
-            continue;
-        };
-        let found = installation.store.system_find_credential(lookup).await?;
-        if found.is_some_and(|found| !own.contains(&found.key.id)) {
-            conflicts.push(made_by_api(located, "key", &located.value.name));
-        }
-    }
-    Ok(conflicts)
-}
-
-fn made_by_api<T>(located: &Located<T>, kind: &str, name: &str) -> String {
-    format!(
-        "{}:{}: the {kind} `{name}` was made through the API; change it there, or delete it and apply the files again",
-        located.file.display(),
-        located.line
-    )
-}
-
-fn find_provider<'a>(
-    stored: &'a StoredConfiguration,
-    organization_id: OrganizationId,
-    name: &str,
-) -> Option<&'a StoredProvider> {
-    let own = |known: &&StoredProvider| {
-        known.object.organization_id == organization_id && known.object.name == name
-    };
-    stored.providers.iter().find(own)
-}
-
-fn find_model<'a>(
-    stored: &'a StoredConfiguration,
-    organization_id: OrganizationId,
-    name: &str,
-) -> Option<&'a ModelObject> {
-    let own =
-        |known: &&ModelObject| known.organization_id == organization_id && known.name.to_string() == name;
-    stored.models.iter().find(own)
-}
-
 struct Applying<'a> {
     installation: &'a Installation,
     /// The store as it was before, with what was made since.
     stored: StoredConfiguration,
-    key_ids: BTreeSet<KeyId>,
+    /// Of the keys in the files.
+    lookups: BTreeSet<CredentialLookup>,
 }
 
 fn proof<P: Permission>() -> Result<Proof<P>, ApplyError> {
@@ -273,44 +237,39 @@ impl Applying<'_> {
         let file = &located.value;
         let write = proof::<KeysWrite>()?;
         let Ok(lookup) = token::parse(TokenKind::Key, file.token.expose().as_bytes()) else { return Ok(()) };
-        let known = self.store().system_find_credential(lookup).await?;
-        let id = if let Some(known) = known {
+        if let Some(known) = self.store().system_find_credential(lookup).await? {
             let update = KeyUpdate {
                 name: file.name.clone(),
                 grants: file.grants.clone(),
                 expires_at: file.expires_at,
             };
-            self.store().update_key(&write, known.key.id, update).await?.id
-        } else {
-            let Some(owned_by) = self.owner(organization_id, &file.owned_by) else { return Ok(()) };
-            let new = NewKey {
-                owned_by,
-                name: file.name.clone(),
-                grants: file.grants.clone(),
-                expires_at: file.expires_at,
-                credential: credential_of(self.installation, lookup, &file.token),
-            };
-            match self.store().create_key(&write, organization_id, new).await {
-                Ok(made) => made.id,
-                Err(StoreError::NameTaken { .. }) => {
-                    let message = format!(
-                        "{}:{}: the name of the key `{}` is taken, or its token was revoked, which cannot be undone: use \
-                         another name or a new token",
-                        located.file.display(),
-                        located.line,
-                        file.name
-                    );
-                    return Err(ApplyError::Conflicts(vec![message]));
-                }
-                Err(error) => return Err(error.into()),
-            }
-        };
-        self.key_ids.insert(id);
-        let mut owned = file_keys::load(self.store()).await?;
-        if owned.insert(id) {
-            file_keys::save(self.store(), &owned).await?;
+            self.store().update_key(&write, known.key.id, update).await?;
+            return Ok(());
         }
-        Ok(())
+        let Some(owned_by) = self.owner(organization_id, &file.owned_by) else { return Ok(()) };
+        let new = NewKey {
+            owned_by,
+            name: file.name.clone(),
+            grants: file.grants.clone(),
+            expires_at: file.expires_at,
+            credential: credential_of(self.installation, lookup, &file.token),
+        };
+        match self.store().create_key(&write, organization_id, new).await {
+            Err(error @ StoreError::NameTaken { .. }) => {
+                if self.store().system_find_credential(lookup).await?.is_some() {
+                    return Err(error.into());
+                }
+                let message = format!(
+                    "{}:{}: the name of the key `{}` is taken, or its token was revoked, which cannot be undone: use \
+                     another name or a new token",
+                    located.file.display(),
+                    located.line,
+                    file.name
+                );
+                Err(ApplyError::Conflicts(vec![message]))
+            }
+            other => Ok(other.map(|_| ())?),
+        }
     }
 
     fn owner(&self, organization_id: OrganizationId, holder: &KeyHolder) -> Option<KeyOwner> {
@@ -351,18 +310,13 @@ impl Applying<'_> {
             }
         }
         let owned = file_keys::load(self.store()).await?;
-        for id in owned.difference(&self.key_ids) {
-            if self
-                .store()
-                .get_key(&proof::<KeysRead>()?, *id)
-                .await
-                .is_ok_and(|key| key.revoked_at.is_none())
-            {
-                self.store().revoke_key(&proof::<KeysWrite>()?, *id).await?;
+        for lookup in owned.difference(&self.lookups) {
+            if let Some(known) = self.store().system_find_credential(*lookup).await? {
+                self.store().revoke_key(&proof::<KeysWrite>()?, known.key.id).await?;
             }
         }
-        if owned != self.key_ids {
-            file_keys::save(self.store(), &self.key_ids).await?;
+        if owned != self.lookups {
+            file_keys::save(self.store(), &self.lookups).await?;
         }
         Ok(())
     }

@@ -184,3 +184,18 @@ async fn neither_side_edits_what_the_other_owns() {
     assert!(matches!(&error, ApplyError::Conflicts(list) if list.len() == 1), "{error}");
     assert_eq!(plane.installation().store.system_version().await.unwrap(), before, "nothing was changed");
 }
+
+#[tokio::test]
+async fn processes_that_apply_the_same_files_at_once_agree() {
+    let plane = TestPlane::new().await;
+    let (directory, key) = (tempfile::tempdir().unwrap(), new_key());
+    let wanted = objects(directory.path(), &key, OBJECTS);
+    let location = plane.directory.path().join("store.db");
+    let root = tollgate_access::RootKey::from_bytes(crate::test_plane::ROOT);
+    let other = crate::Installation::open(location.to_str().unwrap(), &root).await.unwrap();
+    let (one, two) = tokio::join!(super::apply(plane.installation(), &wanted), super::apply(&other, &wanted));
+    one.unwrap();
+    two.unwrap();
+    assert_eq!(super::apply(&other, &wanted).await.unwrap().writes, 0);
+    assert_eq!(plane.get("/api/v1/models").await.json()["items"].as_array().unwrap().len(), 1);
+}

@@ -1,20 +1,15 @@
 //! A month of requests: busy on workdays, quiet at night, with retries, refusals and a few failures.
 
-use std::sync::Arc;
-
-use tollgate_catalog::{Catalog, PriceList, ServiceTier};
-use tollgate_core::{
-    DeploymentId, Dialect, Fault, InstanceId, NanoUsd, Operation, ProjectId, ProviderId, RequestId, TeamId,
-    TokenUsage, UnixMicros,
-};
+use tollgate_catalog::ServiceTier;
+use tollgate_core::{Dialect, Fault, InstanceId, NanoUsd, Operation, RequestId, TokenUsage, UnixMicros};
 use tollgate_ledger::journal::Position;
 use tollgate_ledger::record::{
     Candidate, DecisionRecord, Outcome, RequestRecord, Settlement, UsageRecord, UsageSource, Verdict,
 };
-use tollgate_state::objects::{KeyObject, ModelObject};
 use tollgate_state::{Payer, Principal, Subject};
 use tollgate_store::Shipment;
 
+use super::cast::{Caller, Offer, OfferedDeployment};
 use super::random::Random;
 use super::{DemoError, DemoPlan};
 use crate::connection::Installation;
@@ -24,59 +19,6 @@ const BATCH: usize = 500;
 /// Requests of each hour of a workday relative to the others, UTC.
 const DAY_SHAPE: [u32; 24] =
     [1, 1, 1, 1, 1, 2, 4, 8, 14, 18, 20, 19, 14, 17, 20, 19, 16, 11, 7, 5, 4, 3, 2, 1];
-
-/// Somebody who makes requests.
-pub(super) struct Caller {
-    pub(super) key: KeyObject,
-    pub(super) team_id: TeamId,
-    pub(super) project_id: ProjectId,
-    pub(super) share: u32,
-}
-
-/// A model that can be asked for.
-pub(super) struct Offer {
-    model: ModelObject,
-    deployments: Vec<OfferedDeployment>,
-}
-
-#[derive(Clone)]
-struct OfferedDeployment {
-    id: DeploymentId,
-    provider_id: ProviderId,
-    dialect: Dialect,
-    upstream_model: Box<str>,
-    prices: Arc<PriceList>,
-}
-
-impl Offer {
-    pub(super) fn new(
-        model: ModelObject,
-        providers: &[(String, ProviderId, String)],
-    ) -> Result<Self, DemoError> {
-        let mut deployments = Vec::with_capacity(model.deployments.len());
-        for deployment in &model.deployments {
-            let kind =
-                providers.iter().find(|(_, id, _)| *id == deployment.provider_id).map(|(_, _, kind)| kind);
-            let kind = kind.map_or("", String::as_str);
-            let upstream_model = deployment.upstream_model.clone().unwrap_or_default();
-            let prices = Catalog::builtin().price_list(kind, &upstream_model, deployment.price.as_ref());
-            let speaks = tollgate_providers::find(kind).map(|row| row.speaks.as_slice()).unwrap_or_default();
-            let is_anthropic = speaks.contains(&Dialect::AnthropicMessages);
-            deployments.push(OfferedDeployment {
-                id: deployment.id,
-                provider_id: deployment.provider_id,
-                dialect: if is_anthropic { Dialect::AnthropicMessages } else { Dialect::OpenaiChat },
-                upstream_model: upstream_model.into(),
-                prices: prices
-                    .map_err(|error| DemoError::Plan(format!("price of `{}`: {error}", model.name)))?,
-            });
-        }
-        if deployments.is_empty() {
-            return Err(DemoError::Plan(format!("`{}` has no provider", model.name)));
-        }
-        Ok(Self { model, deployments })
-    }
-}
 
 /// Makes the history and ships it; returns how many requests it has.
 pub(super) async fn ship(

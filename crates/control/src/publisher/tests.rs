@@ -116,6 +116,31 @@ async fn the_process_starts_from_the_last_known_good_file_when_the_store_is_down
 }
 
 #[tokio::test]
+async fn a_configuration_that_cannot_be_used_does_not_keep_the_process_from_starting() {
+    let plane = TestPlane::new().await;
+    let tree = plane.with_tree().await;
+    model(&plane, &tree, "gpt-5.5").await;
+    plane.control.publisher().save_last_known_good().await.unwrap();
+    model(&plane, &tree, "gpt-5").await;
+
+    let directory = plane.directory.path();
+    let location = directory.join("store.db");
+    let connection = Arc::new(crate::Connection::new(
+        location.to_str().unwrap(),
+        tollgate_access::RootKey::from_bytes(crate::test_plane::ROOT),
+    ));
+    let control = crate::ControlPlane::new(crate::test_plane::parts(connection, directory.into()));
+    let sink = Arc::new(crate::test_plane::Sink::default());
+    *sink.most_deployments.lock() = Some(1);
+    let (_stop, stopped) = tokio::sync::watch::channel(false);
+    let as_sink: Arc<dyn crate::ports::SnapshotSink> = Arc::clone(&sink) as _;
+    let boot = control.start(as_sink, Arc::new(crate::test_plane::View), stopped).await.unwrap();
+    assert!(boot.from_last_known_good.unwrap().contains("too many deployments"));
+    assert_eq!(sink.latest().deployments.len(), 1);
+    assert_eq!(control.publisher().status().problems, ["too many deployments"]);
+}
+
+#[tokio::test]
 async fn nothing_to_start_from_is_an_error_that_names_both_reasons() {
     let directory = tempfile::tempdir().unwrap();
     let down = directory.path().join("missing").join("store.db");
