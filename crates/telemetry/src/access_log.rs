@@ -2,6 +2,9 @@
 //!
 //! Its lines go where the process's own log goes, under the target [`TARGET`].
 
+use std::future::Future;
+use std::pin::pin;
+
 use tollgate_core::Fault;
 
 use crate::call::{CallReceiver, FinishedCall};
@@ -11,8 +14,19 @@ use crate::trace_context::trace_id;
 /// For filters: `info,tollgate_access=off`.
 pub const TARGET: &str = "tollgate_access";
 
-/// Writes a line for each call, until all senders are gone.
-pub async fn run(mut calls: CallReceiver) {
+/// Writes a line for each call, until `stop` is ready or all senders are gone, and then what is left.
+pub async fn run(mut calls: CallReceiver, stop: impl Future<Output = ()>) {
+    let mut stop = pin!(stop);
+    loop {
+        tokio::select! {
+            call = calls.recv() => match call {
+                Some(call) => write(&call),
+                None => return,
+            },
+            () = &mut stop => break,
+        }
+    }
+    calls.close();
     while let Some(call) = calls.recv().await {
         write(&call);
     }
@@ -54,6 +68,7 @@ fn write(call: &FinishedCall) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::CallSink;
     use crate::call::tests::finished_call;
     use crate::logs::LogFormat;
     use crate::logs::tests::logged;
@@ -70,6 +85,18 @@ mod tests {
         assert_eq!((&line[log::STATUS], &line[log::INPUT_TOKENS]), (&200.into(), &150.into()));
         assert_eq!(line[log::COST_NANOS_USD], 1_250_000);
         assert!(line.get(log::PROJECT_ID).is_none() && line.get(log::TRACE_ID).is_none(), "{text}");
+    }
+
+    #[test]
+    fn lines_that_wait_are_written_before_the_end() {
+        let text = logged(LogFormat::Text, false, "info", || {
+            let (sink, calls) = CallSink::default().with_access_log(8);
+            sink.send(finished_call(), false);
+            sink.send(finished_call(), false);
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            runtime.block_on(run(calls, std::future::ready(())));
+        });
+        assert_eq!(text.lines().count(), 2, "{text}");
     }
 
     #[test]
