@@ -61,22 +61,25 @@ impl DeploymentHealth {
         if self.rate_limited_until_us.load(Ordering::Relaxed) > now.0 {
             return Availability::RateLimited;
         }
-        let open_until_us = self.open_until_us.load(Ordering::Relaxed);
-        if open_until_us > now.0 {
+        if self.open_until_us.load(Ordering::Relaxed) > now.0 {
             return Availability::Unhealthy;
         }
-        if open_until_us != 0 {
-            // Half open: whoever moves the time forward sends the one probe.
-            let next = now.plus(FIRST_OPEN).0;
-            let won = self.open_until_us.compare_exchange(
-                open_until_us,
-                next,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            );
-            return if won.is_ok() { Availability::Available } else { Availability::Unhealthy };
-        }
         Availability::Available
+    }
+
+    /// Whether this call may be made: always while the breaker is closed; once it is half open, only by the one
+    /// who takes the probe. To be asked right before the call, so that no probe is spent on a call that is not made.
+    pub fn claim(&self, now: UnixMicros) -> bool {
+        let open_until_us = self.open_until_us.load(Ordering::Relaxed);
+        if open_until_us == 0 {
+            return true;
+        }
+        // Whoever moves the time forward sends the probe.
+        let next = now.plus(FIRST_OPEN).0;
+        let move_on = |from| {
+            self.open_until_us.compare_exchange(from, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        };
+        open_until_us <= now.0 && move_on(open_until_us)
     }
 
     pub fn succeeded(&self, first_byte: Duration) {
@@ -187,14 +190,17 @@ mod tests {
         assert_eq!(health.availability(NOW), Availability::Unhealthy);
         let later = NOW.plus(FIRST_OPEN);
         assert_eq!(health.availability(later), Availability::Available);
-        assert_eq!(health.availability(later), Availability::Unhealthy, "only one probe");
+        assert_eq!(health.availability(later), Availability::Available, "looking takes no probe");
+        assert!(health.claim(later));
+        assert!(!health.claim(later), "only one probe");
+        assert_eq!(health.availability(later), Availability::Unhealthy);
         health.failed(later);
         assert_eq!(health.availability(later.plus(Duration::from_secs(9))), Availability::Unhealthy);
         let probe_at = later.plus(Duration::from_secs(10));
-        assert_eq!(health.availability(probe_at), Availability::Available);
+        assert!(health.claim(probe_at));
         health.succeeded(Duration::from_millis(3));
         assert_eq!(health.availability(probe_at), Availability::Available);
-        assert_eq!(health.availability(probe_at), Availability::Available);
+        assert!(health.claim(probe_at) && health.claim(probe_at));
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub async fn attempt(
     let most = core.gateway.settings.max_attempts;
     let mut made = 0;
     loop {
-        let Some(eligible) = candidates.current() else {
+        let Some(eligible) = candidates.claim(core, &mut account) else {
             let problem =
                 Problem::gateway(tollgate_wire::ErrorKind::Internal, "no deployment was left to try");
             return Err(Refused::failed(account, problem));
@@ -69,9 +69,10 @@ pub async fn attempt(
             Err(failure) => failure,
         };
         let may_go_on = failure.may_retry && made < most && !call.client_gone();
-        let wait = candidates.advance(core, &failure, made);
+        let wait = candidates.wait_for_next(core, &failure, made);
         match wait {
             Some(wait) if may_go_on && core.gateway.retry_budget.spend(core.gateway.clock.now()) => {
+                candidates.advance();
                 if !wait.is_zero() {
                     tokio::time::sleep(wait).await;
                 }
@@ -123,14 +124,34 @@ impl Candidates {
         Self { eligible, current: 0 }
     }
 
-    fn current(&self) -> Option<Eligible> {
+    /// The deployment to try now. One that is being probed by another call is passed over, unless it is the last.
+    fn claim(&mut self, core: &Core, account: &mut Account) -> Option<Eligible> {
+        while self.has_next() {
+            let eligible = self.eligible.get(self.current)?;
+            if eligible.target.health.claim(core.gateway.clock.now()) {
+                break;
+            }
+            let deployment_id = eligible.target.deployment.id;
+            account.considered(Candidate { deployment_id, verdict: Verdict::Unhealthy });
+            self.advance();
+        }
         self.eligible.get(self.current).cloned()
     }
 
-    /// Goes on to the next deployment, or stays at the last one; says how long to wait first, or that it is no use.
-    fn advance(&mut self, core: &Core, failure: &Failure, made: u16) -> Option<Duration> {
-        if self.current + 1 < self.eligible.len() {
+    const fn has_next(&self) -> bool {
+        self.current + 1 < self.eligible.len()
+    }
+
+    /// Goes on to the next deployment, or stays at the last one.
+    const fn advance(&mut self) {
+        if self.has_next() {
             self.current += 1;
+        }
+    }
+
+    /// How long to wait before the next attempt, or that there is no use in one.
+    fn wait_for_next(&self, core: &Core, failure: &Failure, made: u16) -> Option<Duration> {
+        if self.has_next() {
             return Some(Duration::ZERO);
         }
         if !failure.same_again {

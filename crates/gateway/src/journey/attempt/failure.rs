@@ -1,11 +1,14 @@
 //! An attempt that did not serve: what it means for the next one, for the deployment, and for the client.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::RETRY_AFTER;
 use http::response::Parts;
 use http::{HeaderMap, StatusCode};
 use http_body_util::{BodyExt, Limited};
+use tokio::time::timeout;
 use tollgate_core::{Dialect, Fault, RetryAdvice};
 use tollgate_ledger::record::Outcome;
 use tollgate_providers::Classification;
@@ -24,6 +27,8 @@ use crate::targets::Target;
 
 /// A provider's error answer may be at most this large to be passed on.
 const MAX_ERROR_BYTES: usize = 256 << 10;
+/// Its body is not waited for any longer: the next attempt, or the client, is waiting.
+const LONGEST_ERROR_BODY: Duration = Duration::from_secs(5);
 
 /// A provider's error, in the client's dialect.
 pub struct ProviderAnswer {
@@ -33,6 +38,9 @@ pub struct ProviderAnswer {
     pub kind: Box<str>,
     pub fault: Fault,
 }
+
+/// What a client is told to wait when a provider says 429 without saying for how long.
+const UNTOLD_WAIT_MS: u64 = 1_000;
 
 /// Why an attempt did not serve.
 pub(super) struct Failure {
@@ -120,7 +128,8 @@ impl Failure {
             Classification::RateLimited { retry_after_ms } => {
                 target.health.rate_limited(now, retry_after_ms);
                 let retry_after = retry_after_ms.map_or(RetryAdvice::Possible, RetryAdvice::AfterMs);
-                let problem = told(ErrorKind::RateLimited, "asks to slow down").with_retry(retry_after);
+                let told_to_wait = RetryAdvice::AfterMs(retry_after_ms.unwrap_or(UNTOLD_WAIT_MS));
+                let problem = told(ErrorKind::RateLimited, "asks to slow down").with_retry(told_to_wait);
                 (Self { retry_after, same_again: retry_after_ms.is_some(), ..Self::retryable(problem) }, true)
             }
             Classification::Unavailable { retry_after_ms } => {
@@ -163,12 +172,20 @@ impl Failure {
         made: u16,
     ) -> Result<Attempted, Box<Refused>> {
         let Some(mut answer) = self.answer else {
-            let problem = if made > 1 { self.problem.with_retry(RetryAdvice::Never) } else { self.problem };
+            let says_when = matches!(self.problem.retry, RetryAdvice::AfterMs(_));
+            let problem = if made > 1 && !says_when {
+                self.problem.with_retry(RetryAdvice::Never)
+            } else {
+                self.problem
+            };
             return Err(Refused::failed(account, problem));
         };
         if made > 1 {
             // Two layers that retry multiply; this one has done its part.
             answer.headers.insert("x-should-retry", http::HeaderValue::from_static("false"));
+        }
+        if answer.status == StatusCode::TOO_MANY_REQUESTS && !answer.headers.contains_key(RETRY_AFTER) {
+            answer.headers.insert(RETRY_AFTER, http::HeaderValue::from(UNTOLD_WAIT_MS.div_ceil(1_000)));
         }
         account.fail_as(answer.fault, &answer.kind, Outcome::Failed, answer.status.as_u16());
         Ok(Attempted { call, served: Served::Refusal(*answer), account, terms })
@@ -189,7 +206,8 @@ async fn provider_answer(
     head: Parts,
     body: InboundBody,
 ) -> Option<ProviderAnswer> {
-    let body = Limited::new(body, MAX_ERROR_BYTES).collect().await.ok()?.to_bytes();
+    let body = timeout(LONGEST_ERROR_BODY, Limited::new(body, MAX_ERROR_BYTES).collect()).await.ok()?;
+    let body = body.ok()?.to_bytes();
     let secret = eligible.target.deployment.provider.secret.as_ref();
     if secret.is_some_and(|secret| memchr::memmem::find(&body, secret.expose().as_bytes()).is_some()) {
         return None;
