@@ -162,14 +162,15 @@ impl Progress {
 
     /// What is to be shipped, if anything.
     pub(super) fn shipment(&self, instance_id: InstanceId) -> Option<Shipment<'_>> {
-        if self.read <= self.stored {
+        let to = self.read.max(self.stored);
+        if to == self.stored && self.settlements.is_empty() {
             return None;
         }
         Some(Shipment {
             instance_id,
             core: self.core,
             from: self.stored,
-            to: self.read,
+            to,
             floor: self.open.floor().unwrap_or(self.read),
             settlements: &self.settlements,
             provider_objects: &self.provider_objects,
@@ -178,7 +179,7 @@ impl Progress {
 
     /// The shipment was stored; returns how many of its requests were interrupted.
     pub(super) fn shipped(&mut self) -> u64 {
-        self.stored = self.read;
+        self.stored = self.read.max(self.stored);
         self.floor = self.open.floor().unwrap_or(self.read);
         self.settlements.clear();
         self.provider_objects.clear();
