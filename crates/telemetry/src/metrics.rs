@@ -144,7 +144,9 @@ type Value = fn(&Series) -> Vec<(&'static str, &'static str, f64)>;
 const COUNTERS: [(Metric, Value); 6] = [
     (names::REQUESTS, |series| {
         let operations = Operation::ALL.into_iter().map(Operation::as_str);
-        operations.zip(&series.requests).map(|(name, count)| ("operation", name, load(count))).collect()
+        let counts = operations.zip(&series.requests).map(|(name, count)| ("operation", name, load(count)));
+        // A model does one or two of the operations; the others would only be noise.
+        counts.filter(|(.., count)| *count > 0.0).collect()
     }),
     (names::ERRORS, |series| {
         FAULTS

@@ -1,6 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tollgate_access::authorize::UsageRead;
+use tollgate_catalog::PriceVersion;
 use tollgate_core::{
     CredentialId, DeploymentId, Dialect, Fault, InstanceId, KeyId, ModelId, NanoUsd, Operation,
     OrganizationId, ProjectId, ProviderId, RequestId, TeamId, TokenUsage, UnixMicros,
@@ -83,7 +84,7 @@ pub(crate) struct RequestView {
     usage_source: UsageSource,
     /// Absent when a price is unknown.
     cost_nanos_usd: Option<NanoUsd>,
-    price_version: Option<u64>,
+    price_version: Option<PriceVersion>,
     latency_us: u64,
     time_to_first_token_us: Option<u64>,
     overhead_us: u64,
@@ -124,7 +125,7 @@ pub(crate) struct AttemptView {
     usage: TokenUsage,
     usage_source: UsageSource,
     cost_nanos_usd: Option<NanoUsd>,
-    price_version: Option<u64>,
+    price_version: Option<PriceVersion>,
     latency_us: u64,
     time_to_first_token_us: Option<u64>,
     upstream_request_id: Option<Box<str>>,
@@ -167,7 +168,7 @@ impl RequestView {
             usage: record.usage,
             usage_source: record.usage_source,
             cost_nanos_usd: record.cost,
-            price_version: record.price_version,
+            price_version: record.price_version.map(PriceVersion::new),
             latency_us: record.latency_us,
             time_to_first_token_us: record.time_to_first_token_us,
             overhead_us: record.overhead_us,
@@ -194,7 +195,7 @@ impl From<UsageRecord> for AttemptView {
             usage: record.usage,
             usage_source: record.usage_source,
             cost_nanos_usd: record.cost,
-            price_version: record.price_version,
+            price_version: record.price_version.map(PriceVersion::new),
             latency_us: record.latency_us,
             time_to_first_token_us: record.time_to_first_token_us,
             upstream_request_id: record.upstream_request_id,
