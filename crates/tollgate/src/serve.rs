@@ -8,8 +8,8 @@ mod data_directory;
 mod demo;
 mod detect;
 mod fallback;
-mod logs;
 mod metrics;
+mod observing;
 mod ports;
 mod process;
 mod reload;
@@ -77,7 +77,7 @@ pub(crate) struct Options {
 /// Runs until a signal ends it.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let chosen = Chosen::new(options)?;
-    logs::start(&chosen.log);
+    chosen.start_logging()?;
     let directory = DataDirectory::open(&chosen.data)?;
     let cores = options.threads.map_or_else(available_cores, usize::from);
     let (listen, listeners) = address::bind(chosen.listen, cores)?;

@@ -1,6 +1,7 @@
 //! The Tollgate that is measured, as a process of its own, and what the system tells about a process.
 
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -50,9 +51,11 @@ impl Served {
             }
             std::thread::sleep(Duration::from_millis(1));
         };
-        let ready = started.elapsed();
         let url = facts.get("url").and_then(Value::as_str).context("the bootstrap file has no url")?;
-        let address = url.trim_start_matches("http://").parse().context("the bootstrap file's url")?;
+        let address: SocketAddr =
+            url.trim_start_matches("http://").parse().context("the bootstrap file's url")?;
+        wait_until_ready(address)?;
+        let ready = started.elapsed();
         let admin = Target::of_bootstrap_file(bootstrap).connect()?;
         Ok(Self { child, address, admin, ready })
     }
@@ -72,6 +75,16 @@ impl Drop for Served {
     fn drop(&mut self) {
         let _ = self.child.kill().and_then(|()| self.child.wait());
     }
+}
+
+/// Its listener takes connections before its threads run: the answer comes once they do.
+fn wait_until_ready(address: SocketAddr) -> anyhow::Result<()> {
+    let mut stream = TcpStream::connect(address).context("connecting to Tollgate")?;
+    stream.set_read_timeout(Some(START_LIMIT))?;
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).context("asking whether Tollgate is ready")?;
+    if answer.starts_with("HTTP/1.1 200") { Ok(()) } else { bail!("Tollgate is not ready: {answer}") }
 }
 
 /// CPU time so far of those threads of a process whose name begins so, in nanoseconds.

@@ -15,13 +15,15 @@ use tollgate_gateway::server::Shutdown;
 use tollgate_gateway::{Gateway, GatewayParts};
 use tollgate_ledger::journal::{DiskStorage, Journal, JournalOptions};
 use tollgate_ledger::shipper::Shipper;
-use tollgate_telemetry::Metrics;
+use tollgate_telemetry::{CallSink, Metrics};
 use tollgate_upstream::{PoolCounters, client_config};
 
 use super::cores::{CoreParts, Cores};
 use super::data_directory::DataDirectory;
 use super::demo::{self, Demo};
 use super::fallback::ControlFallback;
+use super::metrics::Counted;
+use super::observing::Observing;
 use super::ports::{GatewaySink, GatewayView};
 use super::screen::Started;
 use super::settings::Chosen;
@@ -46,6 +48,7 @@ pub(super) struct Process {
     connection: Arc<Connection>,
     tls: Arc<rustls::ClientConfig>,
     pools: Vec<Arc<PoolCounters>>,
+    observing: Observing,
     started: Started,
     /// Becomes true when the control plane shall stop, after the data plane has.
     stopped: watch::Sender<bool>,
@@ -77,20 +80,25 @@ impl Process {
         let metrics = Arc::new(Metrics::default());
         let pools: Vec<Arc<PoolCounters>> = (0..with.cores).map(|_| Arc::default()).collect();
         let admin_address = admin.as_ref().map_or(with.listen, |(address, _)| *address);
-        let registry =
-            metrics::registry(&metrics, pools.clone(), Arc::clone(&journal), Arc::clone(&shipping));
+        let stopped = watch::Sender::new(false);
+        let observing = Observing::start(chosen, &tls, directory.instance_id()?, &stopped.subscribe())?;
+        let counted = Counted {
+            pools: pools.clone(),
+            journal: Arc::clone(&journal),
+            shipping: Arc::clone(&shipping),
+            calls: Arc::clone(&observing.counters),
+        };
         let control = ControlPlane::new(Parts {
             connection: Arc::clone(&connection),
             data_directory: directory.path().to_owned(),
             clock: Arc::new(SystemClock),
             tls: Arc::clone(&tls),
-            metrics: Arc::new(registry),
+            metrics: Arc::new(metrics::registry(&metrics, counted)),
             open_metrics: admin_address.ip().is_loopback(),
             program_version: env!("CARGO_PKG_VERSION"),
             assets: None,
         });
-        let gateway = gateway(with, &control, metrics, admin.is_none())?;
-        let stopped = watch::Sender::new(false);
+        let gateway = gateway(with, &control, metrics, observing.sink.clone(), admin.is_none())?;
         let view = GatewayView { gateway: Arc::clone(&gateway), journal: Arc::clone(&journal), shipping };
         let sink = Arc::new(GatewaySink(Arc::clone(&gateway)));
         let boot = control.start(sink, Arc::new(view), stopped.subscribe()).await?;
@@ -107,6 +115,7 @@ impl Process {
             connection,
             tls,
             pools,
+            observing,
             started,
             stopped,
             _demo: first.demo,
@@ -139,18 +148,20 @@ impl Process {
         );
         runtime.spawn(reloading);
         runtime.spawn(signals::Endings::watch()?.obey(Arc::clone(&self.gateway), shutdown));
-        let cores = Cores::start(parts, listeners, &self.pools)?;
-        let shipping = shipping::start(self.shipper, self.stopped.subscribe());
-        drop(inside);
+        // Before anybody can find the process ready, so that scripts may wait for either.
         if let Some(path) = &with.options.bootstrap_file {
             self.started.write_bootstrap_file(path)?;
         }
+        let cores = Cores::start(parts, listeners, &self.pools)?;
+        let shipping = shipping::start(self.shipper, self.stopped.subscribe());
+        drop(inside);
         crate::cli::output::line(self.started.screen())?;
         let served = cores.join();
         // Now nobody writes any more: what is in the journal is all there will be.
         self.stopped.send_replace(true);
         runtime.block_on(async {
             let _ = shipping.await;
+            self.observing.finish().await;
             if let Some(installation) = self.connection.get() {
                 installation.store.close().await;
             }
@@ -166,6 +177,7 @@ fn gateway(
     with: &Surroundings<'_>,
     control: &ControlPlane,
     metrics: Arc<Metrics>,
+    call_sink: Option<CallSink>,
     shares_address: bool,
 ) -> anyhow::Result<Arc<Gateway>> {
     let fallback = ControlFallback::new(control.router(), Handle::current());
@@ -175,7 +187,7 @@ fn gateway(
         lookups: control.lookups(),
         fallback: if shares_address { Some(Arc::new(fallback)) } else { None },
         metrics,
-        call_sink: None,
+        call_sink,
         clock,
         settings: with.chosen.limits.clone(),
         instance_id: with.directory.instance_id()?,
@@ -207,9 +219,6 @@ async fn first_steps(
         }
         Err(error) => return Err(error.into()),
     };
-    if with.chosen.traces {
-        tracing::warn!("`otlp` is configured, but this version exports no traces");
-    }
     let admin_token = bootstrap::first_admin_credential(installation).await?;
     if let Some(objects) = &with.chosen.objects {
         let writes = reload::apply_files(objects, connection).await.context("applying the configuration")?;

@@ -8,10 +8,11 @@ use anyhow::{Context, anyhow};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tollgate_control::configuration::{
-    self, FileObjects, LimitSettings, LogSettings, ReadConfiguration, TlsSettings,
+    self, FileObjects, LimitSettings, LogSettings, OtlpSettings, ReadConfiguration, TlsSettings,
 };
 use tollgate_gateway::Settings;
 use tollgate_ledger::journal::Durability;
+use tollgate_telemetry::logs::{self, LogFormat};
 
 use super::Options;
 
@@ -30,8 +31,7 @@ pub(crate) struct Chosen {
     pub(crate) durability: Durability,
     pub(crate) drain: Duration,
     pub(crate) log: LogSettings,
-    /// Whether the file asks for traces.
-    pub(crate) traces: bool,
+    pub(crate) otlp: Option<OtlpSettings>,
     pub(crate) objects: Option<FileObjects>,
 }
 
@@ -65,9 +65,19 @@ impl Chosen {
             },
             drain: options.drain_seconds.map(Duration::from_secs).or(drain_ms).unwrap_or(DEFAULT_DRAIN),
             log: process.log,
-            traces: process.otlp.is_some(),
+            otlp: process.otlp,
             objects: file.objects,
         })
+    }
+
+    /// Begins the process's own log.
+    pub(crate) fn start_logging(&self) -> anyhow::Result<()> {
+        let format = match self.log.format {
+            Some(configuration::LogFormat::Text) => LogFormat::Text,
+            Some(configuration::LogFormat::Json) => LogFormat::Json,
+            None => LogFormat::Auto,
+        };
+        Ok(logs::start(format, self.log.level.as_deref())?)
     }
 
     /// How listeners terminate TLS, if they do.

@@ -1,0 +1,6 @@
+//! The real program, started as operators start it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+
+mod commands;
+mod serving;
+mod support;
