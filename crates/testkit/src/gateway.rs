@@ -1,7 +1,7 @@
 //! A gateway inside the test's process: real sockets, a real journal, no control plane.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -50,7 +50,8 @@ pub struct TestGateway {
     /// Of the connections to providers.
     pub pool: Arc<PoolCounters>,
     directory: tempfile::TempDir,
-    journal: Mutex<Option<Journal>>,
+    /// Syncs what is written for as long as it lives.
+    journal: Option<Arc<Journal>>,
     shutdown: watch::Sender<Shutdown>,
     thread: Option<JoinHandle<()>>,
 }
@@ -71,6 +72,7 @@ impl TestGateway {
         let key = token.text.expose().to_owned();
         let (pepper_version, hash) = peppers.hash(key.as_bytes());
         let (settings, drain, call_sink) = (plan.settings.clone(), plan.drain, plan.call_sink.clone());
+        let minimum_free_bytes = plan.minimum_free_bytes;
         let configuration = plan.configuration(token.lookup, pepper_version, hash);
         let snapshot = tollgate_state::build::build(&configuration).expect("a consistent plan");
         let gateway = Gateway::new(GatewayParts {
@@ -84,7 +86,7 @@ impl TestGateway {
             instance_id: InstanceId::generate(),
         });
         gateway.publish(Arc::new(snapshot)).expect("callable deployments");
-        let options = JournalOptions { minimum_free_bytes: 0, ..JournalOptions::new(gateway.instance_id) };
+        let options = JournalOptions { minimum_free_bytes, ..JournalOptions::new(gateway.instance_id) };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let journal = Journal::open(storage(directory.path()), clock, options).expect("a journal");
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
@@ -111,7 +113,7 @@ impl TestGateway {
             configuration,
             pool,
             directory,
-            journal: Mutex::new(Arc::into_inner(journal)),
+            journal: Some(journal),
             shutdown,
             thread: Some(thread),
         }
@@ -188,7 +190,7 @@ impl TestGateway {
         {
             panic!("the gateway's thread panicked");
         }
-        drop(self.journal.lock().unwrap_or_else(PoisonError::into_inner).take());
+        self.journal = None;
     }
 }
 

@@ -7,6 +7,7 @@ use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tollgate_core::{Dialect, RequestId};
+use tollgate_ledger::journal::Health;
 use tollgate_wire::{ErrorBody, ErrorKind, error_body};
 
 use crate::answer::AnswerBody;
@@ -61,10 +62,12 @@ fn ready(core: &Core) -> Response<AnswerBody> {
         Some("draining: the process is shutting down\n")
     } else if !core.gateway.is_configured() {
         Some("no configuration has been loaded yet\n")
-    } else if core.journal.is_failed() {
-        Some("the journal cannot be written: billable calls are refused\n")
     } else {
-        None
+        match core.journal.health() {
+            Health::Ok => None,
+            Health::LowSpace => Some("the journal's disk is nearly full: billable calls are refused\n"),
+            Health::Failed { .. } => Some("the journal cannot be written: billable calls are refused\n"),
+        }
     };
     match problem {
         None => plain(StatusCode::OK, "ready\n"),

@@ -22,6 +22,8 @@ pub struct GatewayPlan {
     pub settings: Settings,
     /// How long running answers may take once the gateway is asked to stop.
     pub drain: Duration,
+    /// Free space that the journal asks of its storage; 0 for any.
+    pub minimum_free_bytes: u64,
     /// Where the gateway leaves finished calls.
     pub call_sink: Option<CallSink>,
     organization_id: OrganizationId,
@@ -37,6 +39,7 @@ impl Default for GatewayPlan {
         Self {
             settings: Settings::default(),
             drain: Duration::from_secs(5),
+            minimum_free_bytes: 0,
             call_sink: None,
             organization_id: OrganizationId::generate(),
             providers: Vec::new(),
