@@ -5,7 +5,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_LENGTH, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use http::header::{
+    ALT_SVC, CONNECTION, CONTENT_LENGTH, SET_COOKIE, STRICT_TRANSPORT_SECURITY, TE, TRAILER,
+    TRANSFER_ENCODING, UPGRADE,
+};
 use http::{HeaderMap, HeaderName};
 use http_body::{Body, Frame, SizeHint};
 
@@ -99,8 +102,10 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
 /// Makes a provider's headers ours to send: limits that are not ours move to `x-upstream-…`, cookies stay behind.
 pub fn clean_provider_headers(headers: &mut HeaderMap) {
     remove_hop_by_hop(headers);
-    headers.remove(SET_COOKIE);
-    headers.remove(CONTENT_LENGTH);
+    // What a provider says of its own address must not be taken for a statement about ours.
+    for name in [SET_COOKIE, CONTENT_LENGTH, ALT_SVC, STRICT_TRANSPORT_SECURITY] {
+        headers.remove(name);
+    }
     let is_limit = |name: &str| {
         name.starts_with("x-ratelimit-")
             || name.starts_with("anthropic-ratelimit-")
