@@ -8,6 +8,7 @@ mod data_directory;
 mod demo;
 mod detect;
 mod fallback;
+mod first_steps;
 mod metrics;
 mod observing;
 mod ports;

@@ -17,7 +17,7 @@ impl Span {
     }
 
     /// Microseconds since 1970 when the span that begins now is over.
-    pub(crate) fn from_now_micros(self) -> anyhow::Result<i64> {
+    pub(crate) fn ends_at_micros(self) -> anyhow::Result<i64> {
         shifted(i64::try_from(self.0)?)
     }
 
@@ -48,7 +48,7 @@ impl FromStr for Span {
 
 impl fmt::Display for Span {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let exact = UNITS.iter().find(|(_, seconds)| self.0 % seconds == 0 && self.0 >= *seconds);
+        let exact = UNITS.iter().find(|(_, seconds)| self.0.is_multiple_of(*seconds) && self.0 >= *seconds);
         let (unit, seconds) = exact.unwrap_or(&('s', 1));
         write!(formatter, "{}{unit}", self.0 / seconds)
     }

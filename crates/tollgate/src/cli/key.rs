@@ -101,7 +101,7 @@ async fn create(admin: &Admin, options: Create) -> anyhow::Result<()> {
         "grants": {"allow": allow, "deny": options.deny},
     });
     if let Some(span) = options.expires_in {
-        body["expires_at"] = json!(span.from_now_micros()?);
+        body["expires_at"] = json!(span.ends_at_micros()?);
     }
     print_secret(&admin.post(PATH, &body).await?, options.json)
 }

@@ -9,11 +9,11 @@ use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
 use tollgate_access::token::{Pepper, PepperRing};
 use tollgate_access::{RootKey, root_key};
-use tollgate_control::{Connection, ControlPlane, Installation, Parts, bootstrap};
-use tollgate_core::{Clock, SecretText, SystemClock};
+use tollgate_control::{Connection, ControlPlane, Parts};
+use tollgate_core::{Clock, SystemClock};
 use tollgate_gateway::server::Shutdown;
 use tollgate_gateway::{Gateway, GatewayParts};
-use tollgate_ledger::journal::{DiskStorage, Journal, JournalOptions};
+use tollgate_ledger::journal::Journal;
 use tollgate_ledger::shipper::Shipper;
 use tollgate_telemetry::{CallSink, Metrics};
 use tollgate_upstream::{PoolCounters, client_config};
@@ -22,13 +22,14 @@ use super::cores::{CoreParts, Cores};
 use super::data_directory::DataDirectory;
 use super::demo::{self, Demo};
 use super::fallback::ControlFallback;
+use super::first_steps::{FirstSteps, first_steps, location, open_journal};
 use super::metrics::Counted;
 use super::observing::Observing;
 use super::ports::{GatewaySink, GatewayView};
 use super::screen::Started;
 use super::settings::Chosen;
 use super::shipping::{self, Shipping};
-use super::{DATABASE_FILE_NAME, Options, address, detect, metrics, reload, signals};
+use super::{Options, address, metrics, reload, signals};
 
 /// What was chosen and taken before anything is made.
 pub(super) struct Surroundings<'a> {
@@ -53,14 +54,6 @@ pub(super) struct Process {
     /// Becomes true when the control plane shall stop, after the data plane has.
     stopped: watch::Sender<bool>,
     _demo: Option<Demo>,
-}
-
-/// What the first steps in the store gave.
-#[derive(Default)]
-struct FirstSteps {
-    admin_token: Option<SecretText>,
-    demo: Option<Demo>,
-    findings: Vec<String>,
 }
 
 impl Process {
@@ -192,60 +185,6 @@ fn gateway(
         settings: with.chosen.limits.clone(),
         instance_id: with.directory.instance_id()?,
     }))
-}
-
-/// The store's URL or file.
-fn location(chosen: &Chosen, directory: &DataDirectory) -> anyhow::Result<String> {
-    match &chosen.database {
-        Some(url) => Ok(url.clone()),
-        None => {
-            let path = directory.join(DATABASE_FILE_NAME);
-            Ok(path.to_str().context("the path of the data directory must be valid UTF-8")?.to_owned())
-        }
-    }
-}
-
-/// What is done in the store before anything is served. A store that cannot be reached now is no first start.
-async fn first_steps(
-    with: &Surroundings<'_>,
-    connection: &Connection,
-    tls: &Arc<rustls::ClientConfig>,
-) -> anyhow::Result<FirstSteps> {
-    let installation: &Installation = match connection.open().await {
-        Ok(installation) => installation,
-        Err(error) if error.is_unavailable() => {
-            tracing::warn!(%error, "the store cannot be reached; files are applied at the next start or SIGHUP");
-            return Ok(FirstSteps::default());
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let admin_token = bootstrap::first_admin_credential(installation).await?;
-    if let Some(objects) = &with.chosen.objects {
-        let writes = reload::apply_files(objects, connection).await.context("applying the configuration")?;
-        tracing::info!(writes, "the objects of the configuration are in the store");
-    }
-    let demo = match with.options.demo {
-        true => Some(demo::start(with.directory, installation).await?),
-        false => None,
-    };
-    let findings = if with.options.detect { detect::detect(installation, tls).await? } else { Vec::new() };
-    Ok(FirstSteps { admin_token, demo, findings })
-}
-
-async fn open_journal(
-    chosen: &Chosen,
-    directory: &DataDirectory,
-    connection: &Connection,
-) -> anyhow::Result<Journal> {
-    let instance_id = directory.instance_id()?;
-    let mut options = JournalOptions::new(instance_id);
-    options.durability = chosen.durability;
-    if let Some(installation) = connection.get() {
-        let positions = installation.store.system_shipping_positions(instance_id).await?;
-        options.minimum_epoch = positions.iter().map(|shipped| shipped.position.epoch).max().unwrap_or(0);
-    }
-    let storage = DiskStorage::open(directory.join("journal")).context("could not open the journal")?;
-    Ok(Journal::open(Arc::new(storage), Arc::new(SystemClock), options)?)
 }
 
 /// Recognises no key, until the store's peppers are known.

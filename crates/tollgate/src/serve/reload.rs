@@ -44,7 +44,7 @@ async fn take_over(objects: Option<&FileObjects>, connection: &Connection, contr
             Err(error) => tracing::error!(%error, "the configuration was stored but cannot be used"),
         },
         Err(error) => {
-            tracing::error!(%error, "the configuration was not taken over; everything stays as it was")
+            tracing::error!(%error, "the configuration was not taken over; everything stays as it was");
         }
     }
 }

@@ -41,7 +41,7 @@ impl Started {
         match &self.admin_token {
             Some(token) => fact("Admin credential", &format!("{}  (shown only now)", token.expose())),
             None => {
-                fact("Admin credential", "made at the first start; `tollgate admin reset` makes a new one")
+                fact("Admin credential", "made at the first start; `tollgate admin reset` makes a new one");
             }
         }
         if let Some(key) = &self.key {

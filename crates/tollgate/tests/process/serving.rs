@@ -193,3 +193,34 @@ async fn sighup_takes_over_the_files_all_or_not_at_all() {
     reload(configuration(&model("other")), "is in effect").await;
     assert_eq!(names().await, ["other"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn detection_uses_the_credentials_of_the_environment_and_says_so() {
+    const CANARY: &str = "sk-canary-0123456789abcdef";
+    let mut settings = settings(&["--detect"]);
+    settings.environment =
+        vec![("OPENAI_API_KEY".into(), CANARY.into()), ("ANTHROPIC_API_KEY".into(), String::new())];
+    let mut tollgate = TollgateProcess::start(settings).await.unwrap();
+    let found = "OpenAI: credential in OPENAI_API_KEY";
+    log_shows(&tollgate, found, 0).await;
+    assert!(
+        tollgate.log().contains("Anthropic: not found (ANTHROPIC_API_KEY is not set)"),
+        "{}",
+        tollgate.log()
+    );
+    let asking = Asking(&tollgate);
+    assert!(asking.ok(&["provider", "list"]).await.contains("…cdef"));
+    assert!(asking.ok(&["model", "list"]).await.contains("gpt-*"));
+    let key = asking.ok(&["key", "create", "first", "--team", "main", "--create-team"]).await;
+    let authorization = format!("Bearer {key}");
+    let mut client = tollgate.connect().await.unwrap();
+    let models = client.get("/v1/models", &[("authorization", &authorization)]).await.unwrap().json();
+    let names: Vec<_> =
+        models["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap()).collect();
+    assert!(names.iter().any(|name| name.starts_with("gpt-")), "{names:?}");
+    assert!(names.iter().any(|name| name.starts_with("openai/gpt-")), "{names:?}");
+    assert!(!names.iter().any(|name| name.starts_with("gpt-gpt-")), "{names:?}");
+    tollgate.restart().await.unwrap();
+    log_shows(&tollgate, "OpenAI: configured already", 0).await;
+    assert!(!tollgate.log().contains(CANARY));
+}
