@@ -146,7 +146,8 @@ impl Process {
             self.started.write_bootstrap_file(path)?;
         }
         let cores = Cores::start(parts, listeners, &self.pools)?;
-        let shipping = shipping::start(self.shipper, self.stopped.subscribe());
+        let shipper = shipping::priced(self.shipper, Arc::clone(&self.gateway));
+        let shipping = shipping::start(shipper, self.stopped.subscribe());
         drop(inside);
         crate::cli::output::line(self.started.screen())?;
         let served = cores.join();

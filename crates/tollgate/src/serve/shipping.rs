@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tollgate_catalog::ServiceTier;
 use tollgate_control::Connection;
 use tollgate_core::{Clock, InstanceId, SystemClock};
+use tollgate_gateway::Gateway;
 use tollgate_ledger::journal::{Journal, JournalError};
 use tollgate_ledger::shipper::{
     RecordStore, ShipError, ShipFuture, Shipment, Shipped, Shipper, ShipperOptions, ShipperReport,
@@ -48,6 +50,22 @@ pub(crate) fn shipper(
 ) -> Result<Shipper, JournalError> {
     let options = ShipperOptions::new(instance_id, journal.epoch());
     Ok(Shipper::new(journal.reader()?, Arc::new(Reached(connection)), Arc::new(SystemClock), options))
+}
+
+/// Gives requests that a dead process left open the price that they were admitted at, as long as it still holds. The
+/// tier is not in the journal; the standard one is what nearly all calls use.
+pub(crate) fn priced(shipper: Shipper, gateway: Arc<Gateway>) -> Shipper {
+    shipper.with_price(Box::new(move |intent, usage| {
+        let published = gateway.published();
+        let mut deployments = published.targets.iter().map(|target| &target.deployment);
+        let deployment = deployments.find(|deployment| deployment.id == intent.deployment_id)?;
+        let prices = deployment.prices(&intent.upstream_model);
+        if intent.price_version != Some(prices.version().get()) {
+            return None;
+        }
+        let cost = prices.cost(usage, ServiceTier::Standard, intent.started_at).ok()?;
+        Some(cost.amount_nano_usd)
+    }))
 }
 
 /// Ships on the current runtime until `stopped`, then the rest. The task ends by itself.

@@ -59,6 +59,7 @@ async fn the_printed_request_of_the_demo_works_and_its_cost_is_seen() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_bootstrap_file_is_private_and_made_once() {
     let mut tollgate = TollgateProcess::start(settings(&["--demo"])).await.unwrap();
+    log_shows(&tollgate, "shown only now", 0).await;
     let path = tollgate.data_directory().parent().unwrap().join("bootstrap.json");
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let (token, key) = (tollgate.bootstrap.admin_token.clone(), tollgate.bootstrap.key.clone().unwrap());
@@ -223,4 +224,27 @@ async fn detection_uses_the_credentials_of_the_environment_and_says_so() {
     tollgate.restart().await.unwrap();
     log_shows(&tollgate, "OpenAI: configured already", 0).await;
     assert!(!tollgate.log().contains(CANARY));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_a_kill_interrupted_is_recorded_at_the_next_start() {
+    let provider = ScriptedProvider::start().await;
+    let mut tollgate = TollgateProcess::start(settings(&[])).await.unwrap();
+    let key = Asking(&tollgate).configure(&provider).await;
+    provider.on(Match::any(), Reply::status(200).stall());
+    let mut client = tollgate.connect().await.unwrap();
+    let body = chat(false);
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: t\r\nauthorization: Bearer {key}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    client.send(&[head.as_bytes(), body.as_bytes()].concat()).await.unwrap();
+    provider.wait_for_requests(1).await;
+    tollgate.kill().await.unwrap();
+    tollgate.restart().await.unwrap();
+    let requests = Asking(&tollgate).requests(1).await;
+    assert_eq!((requests.len(), &requests[0]["outcome"]), (1, &serde_json::json!("interrupted")));
+    // An openai_compatible provider's prices are nobody's to know.
+    assert_eq!(requests[0]["cost_nanos_usd"], serde_json::Value::Null);
 }
