@@ -1,4 +1,11 @@
 //! What leaves is what came: the provider gets the client's bytes and the client the provider's, but for named splices.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use std::collections::BTreeMap;
 

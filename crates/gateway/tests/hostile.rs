@@ -1,4 +1,11 @@
 //! Requests that no honest client sends: each gets a clear answer, and nothing of them reaches a provider.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use std::time::Duration;
 

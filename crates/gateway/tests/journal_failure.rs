@@ -1,4 +1,11 @@
 //! Disks that fail under the journal: billable calls are refused, nothing that was served is lost, and it recovers.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use std::collections::HashSet;
 use std::io;
@@ -181,8 +188,8 @@ fn assert_refused(answer: &RawResponse, path: &str) {
     assert_eq!(answer.header("retry-after"), Some("1"));
 }
 
-async fn survives(fault: Fault) {
-    let provider = ScriptedProvider::start().await;
+/// Answers to the model "held" wait for the signal.
+fn hold(provider: &ScriptedProvider) -> Signal {
     let go_on = Signal::new();
     let mut parts = canned::text_stream(Dialect::OpenaiChat).parts;
     let rest = parts.split_off(3);
@@ -191,6 +198,31 @@ async fn survives(fault: Fault) {
     let whole = canned::text(Dialect::OpenaiChat).body();
     let held = Reply::status(200).header("content-type", "application/json").wait_for(&go_on).send(whole);
     provider.on(Match::model("held").and_stream(false), held);
+    go_on
+}
+
+async fn assert_recorded(gateway: &TestGateway, ids: Vec<String>, completed: usize) {
+    let settlements = gateway.wait_for_settlements(ids.len()).await;
+    let settled: HashSet<String> = settlements.iter().map(|one| one.request.request_id.to_string()).collect();
+    assert_eq!(settled, ids.into_iter().collect());
+    let records = gateway.records();
+    let has_intent = |id| {
+        records
+            .iter()
+            .any(|record| matches!(record, JournalRecord::Intent(intent) if intent.request_id == id))
+    };
+    let served = settlements.iter().filter(|one| one.request.outcome == Outcome::Completed);
+    assert_eq!(served.clone().count(), completed);
+    for settlement in served {
+        let id = settlement.request.request_id;
+        assert!(has_intent(id), "the intent of {id} is lost");
+        assert!(settlement.request.usage.output > 0 && settlement.request.cost.unwrap().get() > 0);
+    }
+}
+
+async fn survives(fault: Fault) {
+    let provider = ScriptedProvider::start().await;
+    let go_on = hold(&provider);
     let faults = Faults::new();
     let gateway = Arc::new(start(plan(&provider), &faults));
 
@@ -243,20 +275,7 @@ async fn survives(fault: Fault) {
     assert_eq!(answer.status, 200, "{}", answer.text());
     ids.push(id(&answer));
 
-    let settlements = gateway.wait_for_settlements(ids.len()).await;
-    let settled: HashSet<String> = settlements.iter().map(|one| one.request.request_id.to_string()).collect();
-    assert_eq!(settled, ids.into_iter().collect(), "{fault:?}");
-    let completed = settlements.iter().filter(|one| one.request.outcome == Outcome::Completed);
-    assert_eq!(completed.clone().count(), 1 + served + 4 + 1);
-    for settlement in completed {
-        let id = settlement.request.request_id;
-        let has_intent = gateway
-            .records()
-            .iter()
-            .any(|record| matches!(record, JournalRecord::Intent(intent) if intent.request_id == id));
-        assert!(has_intent, "{fault:?}: the intent of {id} is lost");
-        assert!(settlement.request.usage.output > 0 && settlement.request.cost.unwrap().get() > 0);
-    }
+    assert_recorded(&gateway, ids, 1 + served + 4 + 1).await;
 }
 
 #[tokio::test]

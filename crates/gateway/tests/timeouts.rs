@@ -1,4 +1,11 @@
 //! Providers that stop, clients that stop, and a process that is told to.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -61,7 +68,7 @@ fn events(count: usize) -> Vec<Bytes> {
 }
 
 fn last_error(text: &str) -> Value {
-    let last = text.lines().filter_map(|line| line.strip_prefix("data: ")).last().unwrap_or_default();
+    let last = text.lines().filter_map(|line| line.strip_prefix("data: ")).next_back().unwrap_or_default();
     serde_json::from_str::<Value>(last).unwrap_or_default()["error"].take()
 }
 

@@ -144,8 +144,8 @@ async fn serve_connection(
     let _ = stream.set_nodelay(true);
     let settings = &connection.core.gateway.settings;
     let limit = Duration::from_millis(settings.header_timeout_ms);
-    let patience = Patience::new(limit);
     let stall = Duration::from_millis(settings.client_write_timeout_ms);
+    let patience = Patience::new(limit, stall);
     let stream = GuardedIo::new(stream, stall, Rc::clone(&patience));
     match acceptor {
         None => serve_stream(connection, stream, peer, patience, shutdown).await,

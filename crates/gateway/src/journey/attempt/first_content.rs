@@ -80,7 +80,7 @@ fn is_event_stream(head: &Parts) -> bool {
 
 fn is_encoded(head: &Parts) -> bool {
     let encodings = head.headers.get_all(CONTENT_ENCODING).iter();
-    encodings.map(|value| value.as_bytes()).any(|value| !value.eq_ignore_ascii_case(b"identity"))
+    encodings.map(http::HeaderValue::as_bytes).any(|value| !value.eq_ignore_ascii_case(b"identity"))
 }
 
 async fn read_until_content(
