@@ -8,7 +8,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Gives memory back to the system when a burst is over.
+/// Gives memory back to the system when a burst is over. Without huge pages (a feature of the dependency): they made
+/// an idle process three times as large.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
