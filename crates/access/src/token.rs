@@ -5,14 +5,13 @@
 //! and this code tell a mistyped key from an unknown one. Only a keyed hash of the whole text is stored.
 
 use aws_lc_rs::hmac;
-use tollgate_core::SecretText;
+use tollgate_core::{SecretText, base62};
 use tollgate_state::CredentialLookup;
 use tollgate_state::objects::CredentialAlgorithm;
 
 const LOOKUP_LENGTH: usize = 12;
 const SECRET_LENGTH: usize = 43;
 const CHECKSUM_LENGTH: usize = 6;
-const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// What a token is for; the prefix tells them apart everywhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +56,7 @@ fn random_base62<const LENGTH: usize>() -> Result<[u8; LENGTH], NoRandomness> {
         getrandom::fill(&mut random).map_err(|error| NoRandomness(error.to_string()))?;
         // Rejecting 248..=255 keeps every digit equally likely.
         for byte in random.iter().filter(|byte| **byte < 248).take(LENGTH - filled) {
-            digits[filled] = BASE62[usize::from(byte % 62)];
+            digits[filled] = base62::DIGITS[usize::from(byte % 62)];
             filled += 1;
         }
     }
@@ -65,13 +64,7 @@ fn random_base62<const LENGTH: usize>() -> Result<[u8; LENGTH], NoRandomness> {
 }
 
 fn checksum(text: &[u8]) -> [u8; CHECKSUM_LENGTH] {
-    let mut rest = crc32c::crc32c(text);
-    let mut digits = [b'0'; CHECKSUM_LENGTH];
-    for slot in digits.iter_mut().rev() {
-        *slot = BASE62[(rest % 62) as usize];
-        rest /= 62;
-    }
-    digits
+    base62::encode(u128::from(crc32c::crc32c(text)))
 }
 
 /// Makes a new token.

@@ -7,7 +7,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
-const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+use crate::base62;
+
 /// 62^22 is the first power of 62 above 2^128.
 const TEXT_LENGTH: usize = 22;
 
@@ -17,31 +18,6 @@ const TEXT_LENGTH: usize = 22;
 pub struct InvalidId {
     text: String,
     prefix: &'static str,
-}
-
-/// Writes `value` as 22 base62 digits, most significant first.
-pub fn encode_base62(mut value: u128) -> [u8; TEXT_LENGTH] {
-    let mut digits = [b'0'; TEXT_LENGTH];
-    for slot in digits.iter_mut().rev() {
-        *slot = BASE62[(value % 62) as usize];
-        value /= 62;
-    }
-    digits
-}
-
-fn decode_base62(text: &str) -> Option<u128> {
-    if text.len() != TEXT_LENGTH {
-        return None;
-    }
-    text.bytes().try_fold(0u128, |value, byte| {
-        let digit = match byte {
-            b'0'..=b'9' => byte - b'0',
-            b'A'..=b'Z' => byte - b'A' + 10,
-            b'a'..=b'z' => byte - b'a' + 36,
-            _ => return None,
-        };
-        value.checked_mul(62)?.checked_add(u128::from(digit))
-    })
 }
 
 macro_rules! typed_ids {
@@ -78,7 +54,7 @@ macro_rules! typed_ids {
 
         impl fmt::Display for $name {
             fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                let digits = encode_base62(self.0.as_u128());
+                let digits = base62::encode::<TEXT_LENGTH>(self.0.as_u128());
                 formatter.write_str(concat!($prefix, "_"))?;
                 formatter.write_str(str::from_utf8(&digits).map_err(|_| fmt::Error)?)
             }
@@ -95,7 +71,8 @@ macro_rules! typed_ids {
 
             fn from_str(text: &str) -> Result<Self, InvalidId> {
                 text.strip_prefix(concat!($prefix, "_"))
-                    .and_then(decode_base62)
+                    .filter(|digits| digits.len() == TEXT_LENGTH)
+                    .and_then(base62::decode)
                     .map(|value| Self(Uuid::from_u128(value)))
                     .ok_or_else(|| InvalidId { text: text.chars().take(64).collect(), prefix: $prefix })
             }

@@ -2,6 +2,7 @@
 //!
 //! Nothing here does I/O, and this crate knows no other crate of the workspace.
 
+pub mod base62;
 pub mod fault;
 pub mod ids;
 pub mod model_name;

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use secrecy::zeroize::Zeroize;
 use secrecy::{ExposeSecret, SecretBox};
 
 /// A secret string. `Debug` shows that there is one, never what it is; memory is wiped on drop.
@@ -66,11 +65,6 @@ impl schemars::JsonSchema for SecretText {
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({ "type": "string", "writeOnly": true, "format": "password" })
     }
-}
-
-/// Wipes a buffer that held a secret.
-pub fn wipe(buffer: &mut Vec<u8>) {
-    buffer.zeroize();
 }
 
 #[cfg(test)]
