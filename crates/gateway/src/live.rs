@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use tollgate_access::token::PepperRing;
 use tollgate_core::{Clock, InstanceId};
 use tollgate_state::Snapshot;
+use tollgate_state::objects::TimeoutOverrides;
 use tollgate_state::ports::Lookups;
 use tollgate_telemetry::{CallSink, Metrics};
 
@@ -92,7 +93,8 @@ impl Gateway {
         let targets = if same_deployments && self.configured.load(Ordering::Relaxed) {
             Arc::clone(&before.targets)
         } else {
-            let targets = resolve_all(&snapshot, &self.health, &self.metrics)?;
+            let targets =
+                resolve_all(&snapshot, &self.health, &self.metrics, self.settings.provider_timeouts)?;
             self.health.keep_only(targets.iter().map(|target| target.deployment.id));
             targets
         };
@@ -106,7 +108,8 @@ impl Gateway {
     /// # Errors
     /// As [`Self::publish`].
     pub fn check(snapshot: &Snapshot) -> Result<(), Vec<InvalidTarget>> {
-        resolve_all(snapshot, &HealthRegistry::default(), &Metrics::default()).map(drop)
+        let timeouts = TimeoutOverrides::default();
+        resolve_all(snapshot, &HealthRegistry::default(), &Metrics::default(), timeouts).map(drop)
     }
 
     /// The current configuration.

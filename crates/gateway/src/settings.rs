@@ -1,5 +1,7 @@
 //! Limits of the data plane, with defaults that suit one machine.
 
+use tollgate_state::objects::TimeoutOverrides;
+
 /// Bounds on what clients may send and how long they may take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
@@ -28,6 +30,8 @@ pub struct Settings {
     /// Attempts of one request, the first included.
     pub max_attempts: u16,
     pub http2_max_streams: u32,
+    /// Time-outs of calls to providers where neither deployment nor provider has its own.
+    pub provider_timeouts: TimeoutOverrides,
 }
 
 impl Default for Settings {
@@ -48,6 +52,7 @@ impl Default for Settings {
             max_answer_bytes: 64 << 20,
             max_attempts: 3,
             http2_max_streams: 100,
+            provider_timeouts: TimeoutOverrides::default(),
         }
     }
 }

@@ -53,7 +53,7 @@ const OPERATIONS: [(Operation, Dialect); 6] = [
 ];
 
 impl Target {
-    /// Resolves one deployment.
+    /// Resolves one deployment; `timeouts` hold where neither it nor its provider has its own.
     ///
     /// # Errors
     /// When its provider's kind, base URL or secret cannot be used.
@@ -61,6 +61,7 @@ impl Target {
         deployment: &Arc<Deployment>,
         health: &HealthRegistry,
         metrics: &Metrics,
+        timeouts: TimeoutOverrides,
     ) -> Result<Self, InvalidTarget> {
         let provider = &deployment.provider;
         let invalid = |problem: String| InvalidTarget { provider: provider.name.to_string(), problem };
@@ -89,7 +90,7 @@ impl Target {
             deployment: Arc::clone(deployment),
             kind,
             origin: Arc::new(origin),
-            timeouts: timeouts(deployment.timeouts),
+            timeouts: effective(deployment.timeouts.or(timeouts)),
             credential,
             default_headers,
             model_text: deployment.upstream_model.as_deref().map(ModelText::new),
@@ -127,7 +128,7 @@ fn paths(
     Ok(paths)
 }
 
-fn timeouts(overrides: TimeoutOverrides) -> Timeouts {
+fn effective(overrides: TimeoutOverrides) -> Timeouts {
     let default = Timeouts::default();
     Timeouts {
         connect_ms: overrides.connect_ms.unwrap_or(default.connect_ms),
@@ -146,15 +147,30 @@ pub fn resolve_all(
     snapshot: &Snapshot,
     health: &HealthRegistry,
     metrics: &Metrics,
+    timeouts: TimeoutOverrides,
 ) -> Result<Arc<[Arc<Target>]>, Vec<InvalidTarget>> {
     let mut targets = Vec::with_capacity(snapshot.deployments.len());
     let mut problems = Vec::new();
     for deployment in snapshot.deployments.iter() {
-        match Target::new(deployment, health, metrics) {
+        match Target::new(deployment, health, metrics, timeouts) {
             Ok(target) => targets.push(Arc::new(target)),
             Err(problem) if problems.contains(&problem) => {}
             Err(problem) => problems.push(problem),
         }
     }
     if problems.is_empty() { Ok(targets.into()) } else { Err(problems) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_time_out_holds() {
+        let process = TimeoutOverrides { idle_ms: Some(1), total_ms: Some(2), ..Default::default() };
+        let deployment = TimeoutOverrides { idle_ms: Some(3), ..Default::default() };
+        let timeouts = effective(deployment.or(process));
+        assert_eq!((timeouts.idle_ms, timeouts.total_ms), (3, 2));
+        assert_eq!(timeouts.connect_ms, Timeouts::default().connect_ms);
+    }
 }

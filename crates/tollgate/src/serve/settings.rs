@@ -58,7 +58,7 @@ impl Chosen {
             database: options.database.clone().or(process.database.map(|database| database.url)),
             root_key_file: options.root_key_file.clone().or(process.root_key_file),
             tls: process.tls,
-            limits: limits(&process.limits),
+            limits: Settings { provider_timeouts: process.timeouts, ..limits(&process.limits) },
             durability: match process.durability {
                 Some(configuration::Durability::Power) => Durability::Power,
                 Some(configuration::Durability::Process) | None => Durability::Process,

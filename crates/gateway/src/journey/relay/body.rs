@@ -75,7 +75,9 @@ impl RelayBody {
                     self.settle_at_the_end();
                     if matches!(self.state, State::Relaying(_)) && (read.is_pending() || self.has_enough()) {
                         // What has arrived together leaves together.
-                        return self.next_joined().map_or(Poll::Pending, |chunk| Poll::Ready(Some(Ok(chunk))));
+                        return self
+                            .next_joined()
+                            .map_or(Poll::Pending, |chunk| Poll::Ready(Some(Ok(chunk))));
                     }
                 }
                 State::Settling(settling) => {
