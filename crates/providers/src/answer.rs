@@ -19,16 +19,6 @@ pub enum Classification {
     Nonsense,
 }
 
-impl Classification {
-    /// Whether another attempt may succeed.
-    pub const fn may_retry(self) -> bool {
-        matches!(
-            self,
-            Self::RateLimited { .. } | Self::Unavailable { .. } | Self::CredentialRefused | Self::Nonsense
-        )
-    }
-}
-
 /// Reads an answer's status and headers.
 pub fn classify(status: StatusCode, headers: &HeaderMap) -> Classification {
     match status.as_u16() {
@@ -71,7 +61,6 @@ mod tests {
         assert_eq!(of(302), Classification::Nonsense);
         for status in [408, 500, 502, 503, 504, 529] {
             assert!(matches!(of(status), Classification::Unavailable { .. }), "{status}");
-            assert!(of(status).may_retry());
         }
         assert!(matches!(of(429), Classification::RateLimited { retry_after_ms: None }));
     }

@@ -38,8 +38,6 @@ pub struct ProviderKind {
     pub headers: BTreeMap<Box<str>, Box<str>>,
     #[serde(default = "yes")]
     pub stream_usage_option: bool,
-    #[serde(default = "yes")]
-    pub bills_after_cancel: bool,
     /// Usually lives in a private network, so the egress guard lets it through.
     #[serde(default)]
     pub internal: bool,

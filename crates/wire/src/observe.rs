@@ -84,7 +84,6 @@ pub(crate) struct Facts {
     problem: Option<StreamProblem>,
     events: u64,
     content_events: u64,
-    content_bytes: u64,
 }
 
 /// Watches one stream. Give it every chunk, relay what it returns.
@@ -121,7 +120,7 @@ impl StreamObserver {
         }
     }
 
-    /// Content was seen: what came before may still be thrown away and the call made elsewhere.
+    /// Whether content was seen. Until then what came may be thrown away and the call made elsewhere.
     pub const fn content_seen(&self) -> bool {
         self.facts.content
     }
@@ -191,11 +190,6 @@ impl StreamObserver {
     /// Events that carried content.
     pub const fn content_events(&self) -> u64 {
         self.facts.content_events
-    }
-
-    /// Bytes of the events that carried content, as they came.
-    pub const fn content_bytes(&self) -> u64 {
-        self.facts.content_bytes
     }
 
     /// Whether what was relayed ends within an event: an event of our own must be preceded by a blank line.

@@ -186,11 +186,6 @@ impl Peeked {
         self.present(field).is_some()
     }
 
-    /// Bytes of a field's value as written; 0 when absent or `null`.
-    pub fn byte_length(&self, field: Field) -> usize {
-        self.present(field).map_or(0, Span::len)
-    }
-
     /// A text field's value, decoded.
     pub fn text(&self, field: Field) -> Option<Cow<'_, str>> {
         let span = self.present(field).filter(|_| field.is_text())?;

@@ -45,11 +45,6 @@ impl SseEvent {
         });
         Self { name, data, raw }
     }
-
-    /// The data as text, when it is valid UTF-8.
-    pub fn data_text(&self) -> Option<&str> {
-        simdutf8::basic::from_utf8(self.data.as_deref()?).ok()
-    }
 }
 
 /// The fields of one block.
