@@ -191,7 +191,8 @@ fn totals_query(organization_id: OrganizationId, asked: &UsageQuery) -> Query<'_
          CAST(COALESCE(SUM(tokens_cache_write_long), 0) AS BIGINT) AS tokens_cache_write_long, \
          CAST(COALESCE(SUM(tokens_output), 0) AS BIGINT) AS tokens_output, \
          CAST(COALESCE(SUM(tokens_reasoning), 0) AS BIGINT) AS tokens_reasoning, \
-         CAST(COALESCE(SUM(cost_nanos_usd), 0) AS BIGINT) AS cost_nanos_usd, \
+         CAST(COALESCE(SUM(cost_nanos_usd / 1000000000), 0) AS BIGINT) AS cost_dollars, \
+         CAST(COALESCE(SUM(cost_nanos_usd % 1000000000), 0) AS BIGINT) AS cost_rest_nanos, \
          CAST(COALESCE(SUM(unknown_cost_requests), 0) AS BIGINT) AS unknown_cost_requests, \
          CAST(COALESCE(SUM(latency_us), 0) AS BIGINT) AS latency_us, \
          CAST(COALESCE(SUM(time_to_first_token_us), 0) AS BIGINT) AS time_to_first_token_us, \
@@ -257,12 +258,18 @@ fn totals(row: &Row) -> Result<UsageTotals, StoreError> {
         attempts: row.unsigned("attempts")?,
         errors: row.unsigned("errors")?,
         tokens: tokens(row)?,
-        cost_nanos_usd: NanoUsd::new(row.get("cost_nanos_usd")?),
+        cost_nanos_usd: cost(row)?,
         unknown_cost_requests: row.unsigned("unknown_cost_requests")?,
         latency_us: row.unsigned("latency_us")?,
         time_to_first_token_us: row.unsigned("time_to_first_token_us")?,
         time_to_first_token_count: row.unsigned("time_to_first_token_count")?,
     })
+}
+
+/// Dollars and the rest are summed apart, because a sum of nano-dollars beyond 64 bits is an error in the database.
+fn cost(row: &Row) -> Result<NanoUsd, StoreError> {
+    let (dollars, rest): (i64, i64) = (row.get("cost_dollars")?, row.get("cost_rest_nanos")?);
+    Ok(NanoUsd::new(dollars.saturating_mul(1_000_000_000).saturating_add(rest)))
 }
 
 /// An absent id is all zeros in the sums.

@@ -19,8 +19,11 @@ pub(crate) const HOUR_US: i64 = 3_600_000_000;
 
 /// A record with more than these is not a real call. In the sums such figures are cut, because a sum that overflows its
 /// column would stop the shipping of everything behind it; the record itself keeps them.
-const COUNT_CAP: u64 = 1 << 40;
+const COUNT_CAP: u64 = 1 << 36;
 const COST_CAP_NANOS_USD: i64 = 1_000_000_000_000_000;
+/// Where the cost of one row stops growing (the statement below repeats it): a provider that reports absurd usage call
+/// after call would fill the column.
+const ROW_COST_CAP_NANOS_USD: i64 = 100_000_000_000_000_000;
 
 pub(super) static ROLLUPS: BulkInsert = BulkInsert::new(
     "usage_hourly",
@@ -61,7 +64,8 @@ pub(super) static ROLLUPS: BulkInsert = BulkInsert::new(
         tokens_cache_write_long = usage_hourly.tokens_cache_write_long + excluded.tokens_cache_write_long, \
         tokens_output = usage_hourly.tokens_output + excluded.tokens_output, \
         tokens_reasoning = usage_hourly.tokens_reasoning + excluded.tokens_reasoning, \
-        cost_nanos_usd = usage_hourly.cost_nanos_usd + excluded.cost_nanos_usd, \
+        cost_nanos_usd = CASE WHEN usage_hourly.cost_nanos_usd > 100000000000000000 - excluded.cost_nanos_usd \
+        THEN 100000000000000000 ELSE usage_hourly.cost_nanos_usd + excluded.cost_nanos_usd END, \
         max_cost_nanos_usd = CASE WHEN excluded.max_cost_nanos_usd > usage_hourly.max_cost_nanos_usd \
         THEN excluded.max_cost_nanos_usd ELSE usage_hourly.max_cost_nanos_usd END, \
         unknown_cost_requests = usage_hourly.unknown_cost_requests + excluded.unknown_cost_requests, \
@@ -203,7 +207,7 @@ impl Sums {
             *sum = sum.saturating_add(count.min(COUNT_CAP));
         }
         let cost = cost.map_or(0, NanoUsd::get).min(COST_CAP_NANOS_USD);
-        self.cost_nanos_usd = self.cost_nanos_usd.saturating_add(cost);
+        self.cost_nanos_usd = self.cost_nanos_usd.saturating_add(cost).min(ROW_COST_CAP_NANOS_USD);
     }
 
     fn push(self, values: &mut Vec<Value<'_>>) {

@@ -1,6 +1,6 @@
 use tollgate_core::{InstanceId, NanoUsd, OrganizationId, RequestId, UnixMicros};
 use tollgate_ledger::journal::Position;
-use tollgate_ledger::record::{ProviderObjectKind, ProviderObjectRecord};
+use tollgate_ledger::record::{ProviderObjectKind, ProviderObjectRecord, UsageRecord};
 use tollgate_store::{Shipped, ShippingPosition, StoreError, UsageFilter, UsageQuery, UsageTotals};
 
 use crate::harness::*;
@@ -118,6 +118,26 @@ on_both_databases! {
             assert_eq!(read.attempts[0].cost, Some(NanoUsd::MAX));
         }
         assert_eq!(totals(store, tree.organization_id).await.requests, 3);
+    }
+
+    async fn absurd_costs_without_end_stop_neither_shipping_nor_sums(test) {
+        let store = &test.store;
+        let tree = tree(store).await;
+        let mut absurd = full(&tree, NOW);
+        absurd.attempts[0].cost = Some(NanoUsd::MAX);
+        absurd.attempts[0].usage.input = u64::MAX;
+        let attempts = (0..100).map(|number| UsageRecord { attempt: number, ..absurd.attempts[0].clone() });
+        absurd.attempts = attempts.collect();
+        // Ten thousand million-dollar attempts in one row, then a hundred of them in each of a hundred rows.
+        for number in 0..200 {
+            let mut again = absurd.clone();
+            again.request.request_id = RequestId::generate();
+            again.request.model = format!("model-{}", number.max(100)).into();
+            store.system_ship(&shipment(position(number), position(number + 1), &[again], &[])).await.unwrap();
+        }
+        let sums = totals(store, tree.organization_id).await;
+        assert_eq!(sums.requests, 200);
+        assert_eq!(sums.cost_nanos_usd, NanoUsd::MAX);
     }
 
     async fn two_shippers_of_one_journal_ship_it_once(test) {
