@@ -65,7 +65,7 @@ fn request(key: &str, case: usize, stream: bool) -> Vec<u8> {
 /// Makes one call and leaves somewhere; says whether anything came back, and whether all of it.
 async fn leave_somewhere(address: SocketAddr, key: &str, case: usize) -> (bool, bool) {
     let mut random = Random(0x9E37_79B9 + case as u64 * 7_919);
-    let bytes = request(key, case, random.below(2) == 0);
+    let bytes = request(key, case, case.is_multiple_of(2));
     let Ok(mut client) = RawClient::connect(address).await else { return (false, false) };
     let point = random.below(10);
     let sent = if point < 2 { random.below(bytes.len() as u64) as usize } else { bytes.len() };
@@ -74,6 +74,7 @@ async fn leave_somewhere(address: SocketAddr, key: &str, case: usize) -> (bool, 
     }
     let mut wanted = match point {
         0..=3 => 0,
+        _ if stalls(case) => 1 + random.below(600) as usize,
         4..=8 => 1 + random.below(3_000) as usize,
         _ => usize::MAX,
     };
@@ -81,15 +82,16 @@ async fn leave_somewhere(address: SocketAddr, key: &str, case: usize) -> (bool, 
     if point == 3 {
         tokio::time::sleep(pause).await;
     }
-    let (mut answered, mut whole) = (false, false);
+    let (mut answered, mut whole, mut received) = (false, false, Vec::new());
+    let end = canned::text(Dialect::OpenaiChat).body();
     while wanted > 0 {
         let Ok(piece) = client.read_some().await else { break };
         if piece.is_empty() {
             break;
         }
         answered = true;
-        // Both ends are short enough to come in one piece, after everything else.
-        whole = piece.ends_with(b"0\r\n\r\n") || piece.ends_with(b"}");
+        received.extend_from_slice(&piece);
+        whole = received.ends_with(b"\r\n0\r\n\r\n") || received.ends_with(&end);
         if whole {
             break;
         }
@@ -101,6 +103,11 @@ async fn leave_somewhere(address: SocketAddr, key: &str, case: usize) -> (bool, 
     (answered, whole)
 }
 
+/// Such a stream never ends by itself, so that its client is gone for certain once it has left.
+const fn stalls(case: usize) -> bool {
+    case.is_multiple_of(4)
+}
+
 /// Streams take some milliseconds between events, whole answers up to twenty before they come.
 fn reply(request: &RecordedRequest, number: usize) -> Reply {
     if !request.wants_stream() {
@@ -109,11 +116,14 @@ fn reply(request: &RecordedRequest, number: usize) -> Reply {
         let head = Reply::status(200).header("content-type", "application/json");
         return head.wait(wait).send(whole.body());
     }
+    let case = request.header("x-case").and_then(|case| case.parse().ok()).unwrap_or(1);
     let mut reply = Reply::events(Vec::<Bytes>::new());
-    for part in canned::text_stream(Dialect::OpenaiChat).parts {
+    let parts = canned::text_stream(Dialect::OpenaiChat).parts;
+    let sent = if stalls(case) { parts.len() / 2 } else { parts.len() };
+    for part in parts.into_iter().take(sent) {
         reply = reply.send(part).wait(Duration::from_millis((number % 4) as u64));
     }
-    reply
+    if stalls(case) { reply.stall() } else { reply }
 }
 
 fn descriptors() -> usize {
