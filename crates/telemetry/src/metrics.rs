@@ -44,13 +44,13 @@ pub struct Series {
     /// Input, cache read, cache write, output, reasoning.
     tokens: [AtomicU64; 5],
     cost_nanos_usd: AtomicU64,
-    unpriced_requests: AtomicU64,
+    unknown_cost_requests: AtomicU64,
     latency: Histogram,
     time_to_first_token: Histogram,
 }
 
 const FAULTS: [Fault; 3] = [Fault::Client, Fault::Gateway, Fault::Provider];
-const TOKEN_KINDS: [&str; 5] = ["input", "cache_read", "cache_write", "output", "reasoning"];
+const METERS: [&str; 5] = ["input", "cache_read", "cache_write", "output", "reasoning"];
 
 impl Series {
     fn new(labels: SeriesLabels) -> Self {
@@ -61,7 +61,7 @@ impl Series {
             retries: AtomicU64::new(0),
             tokens: Default::default(),
             cost_nanos_usd: AtomicU64::new(0),
-            unpriced_requests: AtomicU64::new(0),
+            unknown_cost_requests: AtomicU64::new(0),
             latency: Histogram::new(&LATENCY_BOUNDS_US),
             time_to_first_token: Histogram::new(&LATENCY_BOUNDS_US),
         }
@@ -82,7 +82,7 @@ impl Series {
         }
         match request.cost {
             Some(cost) => add(&self.cost_nanos_usd, u64::try_from(cost.get()).unwrap_or(0)),
-            None => add(&self.unpriced_requests, 1),
+            None => add(&self.unknown_cost_requests, 1),
         }
         self.latency.observe_us(request.latency_us);
         if let Some(time_us) = request.time_to_first_token_us {
@@ -157,14 +157,14 @@ const COUNTERS: [(Metric, Value); 6] = [
     }),
     (names::RETRIES, |series| vec![("", "", load(&series.retries))]),
     (names::TOKENS, |series| {
-        TOKEN_KINDS
+        METERS
             .into_iter()
             .zip(&series.tokens)
-            .map(|(kind, count)| ("meter", kind, load(count)))
+            .map(|(meter, count)| ("meter", meter, load(count)))
             .collect()
     }),
     (names::COST, |series| vec![("", "", load(&series.cost_nanos_usd) / 1e9)]),
-    (names::UNPRICED_REQUESTS, |series| vec![("", "", load(&series.unpriced_requests))]),
+    (names::UNKNOWN_COST_REQUESTS, |series| vec![("", "", load(&series.unknown_cost_requests))]),
 ];
 
 fn load(counter: &AtomicU64) -> f64 {
@@ -235,7 +235,7 @@ fn encode_process(metrics: &Metrics, encoder: &mut DescriptorEncoder<'_>) -> std
     };
     let mut family = describe(encoder, &names::REFUSALS)?;
     for (kind, count) in refusals {
-        family.encode_family(&[("kind", kind)])?.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
+        family.encode_family(&[("error_kind", kind)])?.encode_counter::<NoLabelSet, _, u64>(&count, None)?;
     }
     encode_histogram(describe(encoder, &names::OVERHEAD)?, &metrics.overhead)?;
     for (metric, gauge) in
@@ -294,7 +294,7 @@ mod tests {
             format!(r#"tollgate_retries_total{{{common}}} 2"#),
             format!(r#"tollgate_tokens_total{{{common},meter="input"}} 7"#),
             format!(r#"tollgate_cost_usd_total{{{common}}} 1.5"#),
-            r#"tollgate_refusals_total{kind="model_not_found"} 1"#.to_owned(),
+            r#"tollgate_refusals_total{error_kind="model_not_found"} 1"#.to_owned(),
             format!(r#"tollgate_request_duration_seconds_count{{{common}}} 1"#),
         ] {
             assert!(text.contains(&line), "{line} is missing in\n{text}");

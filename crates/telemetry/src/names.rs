@@ -51,13 +51,13 @@ metrics! {
         "Tokens by meter; no token is in two meters.";
     COST = Counter "tollgate_cost_usd" ["model", "provider", "deployment"]
         "Cost in US dollars; exact figures are in the ledger.";
-    UNPRICED_REQUESTS = Counter "tollgate_unpriced_requests" ["model", "provider", "deployment"]
-        "Requests whose price is unknown.";
+    UNKNOWN_COST_REQUESTS = Counter "tollgate_unknown_cost_requests" ["model", "provider", "deployment"]
+        "Requests whose cost is unknown, because a price is.";
     REQUEST_DURATION = Histogram "tollgate_request_duration_seconds" ["model", "provider", "deployment"]
         "From the request's first byte to the answer's last.";
     TIME_TO_FIRST_TOKEN = Histogram "tollgate_time_to_first_token_seconds" ["model", "provider", "deployment"]
         "From the request's first byte to the first content.";
-    REFUSALS = Counter "tollgate_refusals" ["kind"]
+    REFUSALS = Counter "tollgate_refusals" ["error_kind"]
         "Requests refused before a deployment was chosen, by kind of error.";
     OVERHEAD = Histogram "tollgate_overhead_seconds" []
         "Time spent in Tollgate itself.";
