@@ -72,10 +72,17 @@ impl DataDirectory {
 
 /// Writes a file that only its owner can read: the whole content or none.
 pub(crate) fn write_private(path: &Path, content: &[u8]) -> anyhow::Result<()> {
-    let beside = path.with_extension("new");
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
     let write = || -> std::io::Result<()> {
+        // What is there already may be somebody's link or open file: nothing secret is written into it.
+        match std::fs::remove_file(&beside) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         let mut options = OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        let mut file = options.write(true).create_new(true).mode(0o600).open(&beside)?;
         file.write_all(content)?;
         file.sync_all()?;
         std::fs::rename(&beside, path)
@@ -85,7 +92,26 @@ pub(crate) fn write_private(path: &Path, content: &[u8]) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
+
+    #[test]
+    fn a_private_file_is_new_whatever_lies_in_its_way() {
+        let parent = tempfile::tempdir().unwrap();
+        let (path, beside) = (parent.path().join("facts.json"), parent.path().join("facts.json.new"));
+        let theirs = parent.path().join("theirs");
+        std::fs::write(&theirs, "").unwrap();
+        std::os::unix::fs::symlink(&theirs, &beside).unwrap();
+        write_private(&path, b"secret").unwrap();
+        assert_eq!(std::fs::read(&theirs).unwrap(), b"");
+        assert_eq!(std::fs::read(&path).unwrap(), b"secret");
+        let found = std::fs::symlink_metadata(&path).unwrap();
+        assert!(found.is_file() && found.permissions().mode() & 0o777 == 0o600);
+        std::os::unix::fs::symlink(&theirs, parent.path().join("stale")).unwrap();
+        write_private(&parent.path().join("stale"), b"secret").unwrap();
+        assert_eq!(std::fs::read(&theirs).unwrap(), b"");
+    }
 
     #[test]
     fn a_second_owner_is_refused_and_the_id_stays() {
