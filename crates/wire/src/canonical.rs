@@ -10,7 +10,7 @@ mod request;
 mod response;
 mod stream;
 
-pub use api_error::{ApiError, ErrorKind};
+pub use api_error::{ApiError, ApiErrorKind};
 pub use content::{
     Block, CacheHint, Content, Document, Image, MediaSource, ReasoningText, ToolCall, ToolResult,
 };

@@ -2,7 +2,7 @@
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiError {
-    pub kind: ErrorKind,
+    pub kind: ApiErrorKind,
     /// The provider's words.
     pub message: String,
     /// The provider's machine-readable code or type, as it was spelled.
@@ -12,7 +12,7 @@ pub struct ApiError {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorKind {
+pub enum ApiErrorKind {
     InvalidRequest,
     /// The prompt does not fit the model; clients shorten it and try again.
     ContextLength,
@@ -28,7 +28,7 @@ pub enum ErrorKind {
     Server,
 }
 
-impl ErrorKind {
+impl ApiErrorKind {
     /// The kind that an HTTP status alone tells.
     pub const fn from_status(status: u16) -> Self {
         match status {

@@ -1,6 +1,6 @@
 //! Error bodies that follow no dialect: a proxy's HTML page, plain text, nothing.
 
-use crate::canonical::{ApiError, ErrorKind};
+use crate::canonical::{ApiError, ApiErrorKind};
 
 const MESSAGE_LIMIT_CHARACTERS: usize = 500;
 
@@ -9,7 +9,7 @@ pub(crate) fn from_text(body: &[u8]) -> ApiError {
     let text = text.trim();
     let message = if text.starts_with('<') { "" } else { text };
     ApiError {
-        kind: ErrorKind::Server,
+        kind: ApiErrorKind::Server,
         message: message.chars().take(MESSAGE_LIMIT_CHARACTERS).collect(),
         code: None,
         parameter: None,

@@ -5,7 +5,7 @@ use tollgate_core::Dialect;
 use super::carry::Carry;
 use super::error::TranslateError;
 use super::{anthropic, openai_chat};
-use crate::canonical::{ApiError, BlockKind, ErrorKind, StreamEvent};
+use crate::canonical::{ApiError, ApiErrorKind, BlockKind, StreamEvent};
 
 /// Turns the events of an upstream's stream into the client's dialect. Keeps the state of the open block only.
 #[derive(Debug)]
@@ -112,7 +112,7 @@ impl StreamTranslator {
             return;
         }
         let error =
-            ApiError { kind: ErrorKind::Server, message: message.to_owned(), code: None, parameter: None };
+            ApiError { kind: ApiErrorKind::Server, message: message.to_owned(), code: None, parameter: None };
         match &self.writer {
             Writer::OpenaiChat(writer) => writer.error(&error, out),
             Writer::Anthropic(writer) => writer.error(&error, out),

@@ -1,6 +1,6 @@
 //! Errors of the messages dialect: `{"type":"error","error":{"type","message"},"request_id"}`.
 
-use crate::canonical::{ApiError, ErrorKind};
+use crate::canonical::{ApiError, ApiErrorKind};
 use crate::translate::error::Side;
 use crate::translate::read::{Node, Object};
 use crate::translate::write::ObjectWriter;
@@ -12,7 +12,7 @@ const PROMPT_TOO_LONG: &str = "prompt is too long";
 pub(in crate::translate) fn read_error(status: u16, body: &[u8]) -> ApiError {
     let inner = Object::parse(body, Side::Response).ok().and_then(|mut document| document.take("error"));
     let mut error = inner.as_ref().map_or_else(|| foreign_error::from_text(body), read_inner);
-    error.kind = kind(&error, ErrorKind::from_status(status));
+    error.kind = kind(&error, ApiErrorKind::from_status(status));
     if error.message.is_empty() {
         error.message = format!("the provider answered with status {status}");
     }
@@ -22,7 +22,7 @@ pub(in crate::translate) fn read_error(status: u16, body: &[u8]) -> ApiError {
 /// The error inside a stream, where no status tells its kind.
 pub(super) fn read_error_node(node: &Node<'_>) -> ApiError {
     let mut error = read_inner(node);
-    error.kind = kind(&error, ErrorKind::Server);
+    error.kind = kind(&error, ApiErrorKind::Server);
     if error.message.is_empty() {
         "the provider failed".clone_into(&mut error.message);
     }
@@ -30,7 +30,8 @@ pub(super) fn read_error_node(node: &Node<'_>) -> ApiError {
 }
 
 fn read_inner(node: &Node<'_>) -> ApiError {
-    let mut error = ApiError { kind: ErrorKind::Server, message: String::new(), code: None, parameter: None };
+    let mut error =
+        ApiError { kind: ApiErrorKind::Server, message: String::new(), code: None, parameter: None };
     let Ok(mut fields) = node.object() else {
         error.message = node.text().unwrap_or_default();
         return error;
@@ -40,21 +41,21 @@ fn read_inner(node: &Node<'_>) -> ApiError {
     error
 }
 
-fn kind(error: &ApiError, otherwise: ErrorKind) -> ErrorKind {
+fn kind(error: &ApiError, otherwise: ApiErrorKind) -> ApiErrorKind {
     match error.code.as_deref() {
         Some("invalid_request_error" | "request_too_large") if is_too_long(&error.message) => {
-            ErrorKind::ContextLength
+            ApiErrorKind::ContextLength
         }
-        Some("invalid_request_error") => ErrorKind::InvalidRequest,
-        Some("authentication_error") => ErrorKind::Authentication,
-        Some("billing_error") => ErrorKind::Billing,
-        Some("permission_error") => ErrorKind::Permission,
-        Some("not_found_error") => ErrorKind::NotFound,
-        Some("request_too_large") => ErrorKind::TooLarge,
-        Some("rate_limit_error") => ErrorKind::RateLimit,
-        Some("overloaded_error") => ErrorKind::Overloaded,
-        Some("timeout_error") => ErrorKind::Timeout,
-        Some("api_error") => ErrorKind::Server,
+        Some("invalid_request_error") => ApiErrorKind::InvalidRequest,
+        Some("authentication_error") => ApiErrorKind::Authentication,
+        Some("billing_error") => ApiErrorKind::Billing,
+        Some("permission_error") => ApiErrorKind::Permission,
+        Some("not_found_error") => ApiErrorKind::NotFound,
+        Some("request_too_large") => ApiErrorKind::TooLarge,
+        Some("rate_limit_error") => ApiErrorKind::RateLimit,
+        Some("overloaded_error") => ApiErrorKind::Overloaded,
+        Some("timeout_error") => ApiErrorKind::Timeout,
+        Some("api_error") => ApiErrorKind::Server,
         _ => otherwise,
     }
 }
@@ -70,11 +71,11 @@ pub(in crate::translate) fn write_error(status: u16, error: &ApiError) -> (u16, 
         write_inner(out, error);
     });
     // Clients retry every 429, which cannot help an account without credit.
-    (if error.kind == ErrorKind::Billing { 402 } else { status }, body)
+    (if error.kind == ApiErrorKind::Billing { 402 } else { status }, body)
 }
 
 pub(super) fn write_inner(out: &mut ObjectWriter<'_>, error: &ApiError) {
-    let wording = error.kind == ErrorKind::ContextLength && !is_too_long(&error.message);
+    let wording = error.kind == ApiErrorKind::ContextLength && !is_too_long(&error.message);
     let message =
         if wording { format!("{PROMPT_TOO_LONG}: {}", error.message) } else { error.message.clone() };
     out.object("error", |out| {
@@ -86,17 +87,17 @@ pub(super) fn write_inner(out: &mut ObjectWriter<'_>, error: &ApiError) {
     });
 }
 
-const fn type_text(kind: ErrorKind) -> &'static str {
+const fn type_text(kind: ApiErrorKind) -> &'static str {
     match kind {
-        ErrorKind::InvalidRequest | ErrorKind::ContextLength => "invalid_request_error",
-        ErrorKind::Authentication => "authentication_error",
-        ErrorKind::Billing => "billing_error",
-        ErrorKind::Permission => "permission_error",
-        ErrorKind::NotFound => "not_found_error",
-        ErrorKind::TooLarge => "request_too_large",
-        ErrorKind::RateLimit => "rate_limit_error",
-        ErrorKind::Overloaded => "overloaded_error",
-        ErrorKind::Timeout => "timeout_error",
-        ErrorKind::Server => "api_error",
+        ApiErrorKind::InvalidRequest | ApiErrorKind::ContextLength => "invalid_request_error",
+        ApiErrorKind::Authentication => "authentication_error",
+        ApiErrorKind::Billing => "billing_error",
+        ApiErrorKind::Permission => "permission_error",
+        ApiErrorKind::NotFound => "not_found_error",
+        ApiErrorKind::TooLarge => "request_too_large",
+        ApiErrorKind::RateLimit => "rate_limit_error",
+        ApiErrorKind::Overloaded => "overloaded_error",
+        ApiErrorKind::Timeout => "timeout_error",
+        ApiErrorKind::Server => "api_error",
     }
 }

@@ -1,6 +1,6 @@
 //! Errors of the chat dialect: `{"error":{"message","type","param","code"}}` and what compatible servers make of it.
 
-use crate::canonical::{ApiError, ErrorKind};
+use crate::canonical::{ApiError, ApiErrorKind};
 use crate::translate::error::Side;
 use crate::translate::read::{Node, Object};
 use crate::translate::{foreign_error, write};
@@ -37,10 +37,10 @@ fn read_document(node: &Node<'_>) -> Option<ApiError> {
 fn read_inner(node: &Node<'_>) -> ApiError {
     if node.is_text() {
         let message = node.text().unwrap_or_default();
-        return ApiError { kind: ErrorKind::Server, message, code: None, parameter: None };
+        return ApiError { kind: ApiErrorKind::Server, message, code: None, parameter: None };
     }
     node.object().map_or_else(
-        |_| ApiError { kind: ErrorKind::Server, message: String::new(), code: None, parameter: None },
+        |_| ApiError { kind: ApiErrorKind::Server, message: String::new(), code: None, parameter: None },
         read_fields,
     )
 }
@@ -54,17 +54,17 @@ fn read_fields(mut fields: Object<'_>) -> ApiError {
     let message = text("message").or_else(|| text("detail")).unwrap_or_default();
     let kind = text("type");
     let code = text("code").or(kind);
-    ApiError { kind: ErrorKind::Server, message, code, parameter: text("param") }
+    ApiError { kind: ApiErrorKind::Server, message, code, parameter: text("param") }
 }
 
-fn kind(status: u16, code: Option<&str>) -> ErrorKind {
+fn kind(status: u16, code: Option<&str>) -> ApiErrorKind {
     match code {
-        Some("context_length_exceeded") => ErrorKind::ContextLength,
-        Some("insufficient_quota") => ErrorKind::Billing,
-        Some("rate_limit_exceeded" | "rate_limit_error" | "429") => ErrorKind::RateLimit,
-        Some("overloaded" | "overloaded_error" | "server_overloaded" | "503") => ErrorKind::Overloaded,
-        Some("invalid_request_error") if status == 500 => ErrorKind::InvalidRequest,
-        _ => ErrorKind::from_status(status),
+        Some("context_length_exceeded") => ApiErrorKind::ContextLength,
+        Some("insufficient_quota") => ApiErrorKind::Billing,
+        Some("rate_limit_exceeded" | "rate_limit_error" | "429") => ApiErrorKind::RateLimit,
+        Some("overloaded" | "overloaded_error" | "server_overloaded" | "503") => ApiErrorKind::Overloaded,
+        Some("invalid_request_error") if status == 500 => ApiErrorKind::InvalidRequest,
+        _ => ApiErrorKind::from_status(status),
     }
 }
 
@@ -77,7 +77,7 @@ pub(in crate::translate) fn write_error(status: u16, error: &ApiError) -> (u16, 
 
 pub(super) fn write_error_body(error: &ApiError, out: &mut Vec<u8>) {
     let code = match error.kind {
-        ErrorKind::ContextLength => Some("context_length_exceeded"),
+        ApiErrorKind::ContextLength => Some("context_length_exceeded"),
         _ => error.code.as_deref(),
     };
     write::object(out, |out| {
@@ -90,15 +90,16 @@ pub(super) fn write_error_body(error: &ApiError, out: &mut Vec<u8>) {
     });
 }
 
-const fn type_text(kind: ErrorKind) -> &'static str {
+const fn type_text(kind: ApiErrorKind) -> &'static str {
     match kind {
-        ErrorKind::Authentication => "authentication_error",
-        ErrorKind::Permission => "permission_error",
-        ErrorKind::Billing => "insufficient_quota",
-        ErrorKind::RateLimit => "rate_limit_error",
-        ErrorKind::Overloaded | ErrorKind::Timeout | ErrorKind::Server => "server_error",
-        ErrorKind::InvalidRequest | ErrorKind::ContextLength | ErrorKind::NotFound | ErrorKind::TooLarge => {
-            "invalid_request_error"
-        }
+        ApiErrorKind::Authentication => "authentication_error",
+        ApiErrorKind::Permission => "permission_error",
+        ApiErrorKind::Billing => "insufficient_quota",
+        ApiErrorKind::RateLimit => "rate_limit_error",
+        ApiErrorKind::Overloaded | ApiErrorKind::Timeout | ApiErrorKind::Server => "server_error",
+        ApiErrorKind::InvalidRequest
+        | ApiErrorKind::ContextLength
+        | ApiErrorKind::NotFound
+        | ApiErrorKind::TooLarge => "invalid_request_error",
     }
 }
