@@ -139,7 +139,7 @@ pub struct PriceRow {
     pub reasoning: Option<UsdPerMillion>,
 }
 
-#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
 fn is_standard(tier: &ServiceTier) -> bool {
     *tier == ServiceTier::Standard
 }
@@ -167,12 +167,6 @@ pub enum Price {
     /// Known to cost nothing, for example self-hosted.
     Free,
     Rows(Vec<PriceRow>),
-}
-
-impl Price {
-    pub const fn is_unknown(&self) -> bool {
-        matches!(self, Self::Unknown)
-    }
 }
 
 impl Serialize for Price {

@@ -13,17 +13,17 @@ pub trait SnapshotSink: Send + Sync {
     fn publish(&self, snapshot: Arc<Snapshot>) -> Result<(), Vec<String>>;
 }
 
-/// How a deployment has been doing lately, as the data plane of this process saw it.
+/// How a deployment has been doing since the process began, as its data plane saw it.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct DeploymentHealth {
     pub deployment_id: DeploymentId,
     /// Whether it is a candidate now.
     pub available: bool,
-    /// Attempts within the window.
+    /// Attempts that succeeded, or failed by the provider's fault.
     pub attempts: u64,
-    /// Attempts within the window that failed by the provider's fault.
+    /// Attempts that failed by the provider's fault.
     pub failures: u64,
-    /// Smoothed time to the end of an attempt.
+    /// Smoothed time to the first byte of the answer.
     pub latency_us: Option<u64>,
     /// The provider asked not to be called before this time.
     pub limited_until: Option<UnixMicros>,

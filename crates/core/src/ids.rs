@@ -143,7 +143,7 @@ typed_ids! {
     DeploymentId = "depl";
     /// One call of a client.
     RequestId = "req";
-    /// One running process of Tollgate.
+    /// One installation's data directory: the same after a restart, another one for each replica.
     InstanceId = "inst";
     /// Who changed what.
     AuditEventId = "audit";

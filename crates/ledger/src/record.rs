@@ -115,7 +115,7 @@ pub struct RequestRecord {
     /// The request whose work this is a part of (a batch, a session).
     pub parent_id: Option<RequestId>,
     pub started_at: UnixMicros,
-    /// `None` only when the caller could not be identified; such refusals are counted, not recorded.
+    /// Who called and who pays. Refusals of callers that could not be identified are counted, not recorded.
     pub principal: Principal,
     /// The end user that the application named.
     pub customer: Option<Box<str>>,

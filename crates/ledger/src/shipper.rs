@@ -32,7 +32,7 @@ pub use status::{ShipperFailure, ShipperReport, ShipperStatus};
 /// Consecutive records of one core's journal.
 #[derive(Debug, Clone, Copy)]
 pub struct Shipment<'a> {
-    /// The process that wrote the journal.
+    /// Whose data directory the journal is in.
     pub instance_id: InstanceId,
     pub core: u16,
     /// Where the records begin: the stored position.

@@ -66,8 +66,7 @@ impl Pool {
         if origins.len() <= index {
             origins.resize_with(index + 1, OriginPool::default);
         }
-        // The length was just made sufficient.
-        #[allow(clippy::indexing_slicing)]
+        #[expect(clippy::indexing_slicing, reason = "the length was just made sufficient")]
         act(&mut origins[index])
     }
 

@@ -1,3 +1,5 @@
+//! Who changed what: the audit events.
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tollgate_access::authorize::AuditRead;

@@ -1,3 +1,5 @@
+//! What the built-in catalogue knows of models and their prices.
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tollgate_access::authorize::ModelsRead;

@@ -1,3 +1,5 @@
+//! Keys: made, changed, rotated and revoked. A secret is in the answer that makes it and nowhere else.
+
 use std::time::Duration;
 
 use schemars::JsonSchema;

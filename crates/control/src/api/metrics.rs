@@ -1,3 +1,5 @@
+//! The metrics endpoint, in the text format that Prometheus reads.
+
 use std::pin::Pin;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! Models with the deployments that serve them.
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tollgate_access::authorize::{ModelsRead, ModelsWrite};

@@ -1,3 +1,5 @@
+//! Organizations, the roots of the tree.
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tollgate_access::authorize::{TreeRead, TreeWrite};

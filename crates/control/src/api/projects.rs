@@ -1,3 +1,5 @@
+//! Projects, the leaves of the tree.
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tollgate_access::authorize::{TreeRead, TreeWrite};

@@ -1,3 +1,5 @@
+//! Providers and the kinds that Tollgate knows. A secret goes in and never comes out.
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tollgate_access::authorize::{ProvidersRead, ProvidersWrite};

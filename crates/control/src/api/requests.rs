@@ -1,3 +1,5 @@
+//! Request records: lists of them, and one with its attempts and the reasons for its route.
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tollgate_access::authorize::UsageRead;

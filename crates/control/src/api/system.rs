@@ -1,3 +1,5 @@
+//! What runs here: the state of the process, the OpenAPI document, the root page.
+
 use std::pin::Pin;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! Teams, which projects belong to.
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tollgate_access::authorize::{TreeRead, TreeWrite};

@@ -1,3 +1,5 @@
+//! Totals of requests, tokens and cost.
+
 use std::time::Duration;
 
 use schemars::JsonSchema;

@@ -1,3 +1,5 @@
+//! Keys and their credentials.
+
 use tollgate_access::Proof;
 use tollgate_access::authorize::{KeysRead, KeysWrite};
 use tollgate_core::{CredentialId, KeyId, OrganizationId, ProjectId, TeamId, UnixMicros};

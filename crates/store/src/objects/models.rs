@@ -1,3 +1,5 @@
+//! Models and their deployments, which are written as a whole.
+
 mod deployments;
 
 use tollgate_access::Proof;

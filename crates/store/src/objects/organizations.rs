@@ -1,3 +1,5 @@
+//! Organizations.
+
 use tollgate_access::Proof;
 use tollgate_access::Scope;
 use tollgate_access::authorize::{TreeRead, TreeWrite};

@@ -1,3 +1,5 @@
+//! Projects.
+
 use tollgate_access::Proof;
 use tollgate_access::authorize::{TreeRead, TreeWrite};
 use tollgate_core::{OrganizationId, ProjectId, TeamId};

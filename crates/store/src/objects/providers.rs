@@ -1,3 +1,5 @@
+//! Providers, with their secrets sealed.
+
 use serde_json::{Value as Json, json};
 use tollgate_access::authorize::{ProvidersRead, ProvidersWrite};
 use tollgate_access::{Actor, Proof};
