@@ -69,6 +69,8 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(terminal);
+    // Complaints about a log that cannot be written would go to standard error too, and panic when that is full.
+    let log = log.log_internal_errors(false);
     let text = match format {
         LogFormat::Auto => terminal,
         LogFormat::Text => true,

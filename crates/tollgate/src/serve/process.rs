@@ -133,6 +133,7 @@ impl Process {
             shutdown: shutdown.subscribe(),
         };
         let inside = runtime.enter();
+        signals::outlive_file_size_limits()?;
         let reloading = reload::obey(
             signals::reloads()?,
             with.options.config.clone(),

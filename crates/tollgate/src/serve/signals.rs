@@ -48,6 +48,14 @@ pub(crate) fn reloads() -> anyhow::Result<Signal> {
     watch_for(SignalKind::hangup())
 }
 
+/// Lets a write beyond the limit of file sizes fail, as one on a full disk does; unhandled, its signal ends the
+/// process.
+pub(crate) fn outlive_file_size_limits() -> anyhow::Result<()> {
+    let exceeded = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+    // The handler stays when what it wakes is dropped.
+    watch_for(exceeded).map(drop)
+}
+
 fn watch_for(kind: SignalKind) -> anyhow::Result<Signal> {
     signal(kind).context("could not watch for signals")
 }
