@@ -24,11 +24,11 @@ pub struct DeploymentHealth {
     /// Attempts that failed by the provider's fault.
     pub failures: u64,
     /// Smoothed time to the first byte of the answer.
-    pub latency_us: Option<u64>,
+    pub first_byte_mean_us: Option<u64>,
     /// The provider asked not to be called before this time.
-    pub limited_until: Option<UnixMicros>,
+    pub rate_limited_until: Option<UnixMicros>,
     /// The breaker lets nothing through before this time.
-    pub broken_until: Option<UnixMicros>,
+    pub open_until: Option<UnixMicros>,
 }
 
 /// How far the journal is ahead of the store.

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use tollgate_control::ports::{DataPlaneView, DeploymentHealth, JournalStatus, SnapshotSink};
 use tollgate_gateway::Gateway;
-use tollgate_gateway::health::Availability;
+use tollgate_gateway::health::{Availability, HealthView};
 use tollgate_ledger::journal::{Health, Journal};
 use tollgate_state::Snapshot;
 
@@ -31,15 +31,16 @@ pub(crate) struct GatewayView {
 impl DataPlaneView for GatewayView {
     fn deployments(&self) -> Vec<DeploymentHealth> {
         let views = self.gateway.health.views(self.gateway.clock.now());
-        let seen = views.into_iter().filter(|(_, view)| view.successes + view.failures > 0);
+        let asked = |view: &HealthView| view.successes + view.failures > 0 || view.rate_limited_until.is_some();
+        let seen = views.into_iter().filter(|(_, view)| asked(view));
         let shown = seen.map(|(deployment_id, view)| DeploymentHealth {
             deployment_id,
             available: view.availability == Availability::Available,
             attempts: view.successes + view.failures,
             failures: view.failures,
-            latency_us: Some(view.first_byte_mean_us).filter(|mean_us| *mean_us > 0),
-            limited_until: view.rate_limited_until,
-            broken_until: view.open_until,
+            first_byte_mean_us: Some(view.first_byte_mean_us).filter(|mean_us| *mean_us > 0),
+            rate_limited_until: view.rate_limited_until,
+            open_until: view.open_until,
         });
         shown.collect()
     }
