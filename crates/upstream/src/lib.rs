@@ -1,6 +1,6 @@
 //! Outbound connections. No other crate opens any.
 //!
-//! [`Client`] serves the data plane: it lives on one thread, keeps its own pool and takes no locks. [`fetch`] serves
+//! [`Client`] serves the data plane: it lives on one thread, keeps its own pool and takes no locks. [`fetch()`] serves
 //! the control plane: one call, from any thread. Both go through the same egress guard ([`Egress`]), the same
 //! connection code and the same time-outs.
 //!

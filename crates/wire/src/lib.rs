@@ -1,6 +1,6 @@
 //! The API dialects as data: requests, answers, streams and errors, with no I/O.
 //!
-//! The hot path forwards bytes that it has only looked at ([`peek`], [`splice`], [`observe`], [`answer`]); translation
+//! The hot path forwards bytes that it has only looked at ([`peek()`], [`splice()`], [`observe`], [`answer`]); translation
 //! between dialects goes through one canonical form.
 
 pub mod answer;
