@@ -1,7 +1,9 @@
 //! One call of the admin API: who calls, and its parts, each checked in full.
 
 use std::any::TypeId;
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::RequestPartsExt;
 use axum::body::Body;
@@ -10,16 +12,21 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 use tollgate_access::{Actor, Permission, Proof, Scope, admin_credential};
 
+use crate::misses::{Misses, TOO_MANY};
 use crate::plane::Plane;
 use crate::problem::{FieldError, Problem};
 
 /// The longest request body.
 const BODY_LIMIT_BYTES: usize = 1024 * 1024;
+/// How long a whole request body may take.
+const BODY_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a handler gets. That it exists means that the caller was identified and may do `P`.
 pub(crate) struct Call<P: Permission, Location = Nothing, Query = Nothing, Content = Nothing> {
@@ -56,12 +63,60 @@ pub(crate) async fn authenticate(plane: &Plane, headers: &HeaderMap) -> Result<A
     let installation = plane.installation()?;
     let hashes = admin_credential::hashes(installation.peppers(), token.trim())
         .map_err(|_| Problem::unauthenticated("this is not an admin credential, or it is mistyped"))?;
+    const UNKNOWN: &str = "this admin credential is unknown, revoked or expired";
+    // The newest pepper comes first; one hash is enough to tell credentials apart.
+    let Some(first) = hashes.first().copied() else { return Err(Problem::unauthenticated(UNKNOWN)) };
+    if !plane.strangers.may_ask(&first)? {
+        return Err(Problem::unauthenticated(UNKNOWN));
+    }
     for hash in hashes {
         if let Some(known) = installation.store.system_find_admin_token(&hash).await? {
+            plane.strangers.welcome(first);
             return Ok(Actor::administrator(known.id));
         }
     }
-    Err(Problem::unauthenticated("this admin credential is unknown, revoked or expired"))
+    plane.strangers.turn_away(first);
+    Err(Problem::unauthenticated(UNKNOWN))
+}
+
+type Hash = [u8; 32];
+
+/// Keeps callers who invent admin credentials from keeping the store busy, and real administrators apart from them.
+pub(crate) struct Strangers(Mutex<(Misses<Hash>, HashSet<Hash>)>);
+
+impl Default for Strangers {
+    fn default() -> Self {
+        Self(Mutex::new((Misses::new(Instant::now()), HashSet::new())))
+    }
+}
+
+impl Strangers {
+    /// Whether the store is to be asked; whoever was an administrator before always may, and is checked each time.
+    fn may_ask(&self, hash: &Hash) -> Result<bool, Problem> {
+        let now = Instant::now();
+        let (misses, acquainted) = &mut *self.0.lock();
+        if acquainted.contains(hash) {
+            return Ok(true);
+        }
+        if misses.is_absent(hash, now) {
+            return Ok(false);
+        }
+        if misses.may_ask(now) { Ok(true) } else { Err(Problem::unavailable(TOO_MANY)) }
+    }
+
+    /// Only credentials that exist get in, so there are never many.
+    fn welcome(&self, hash: Hash) {
+        let (misses, acquainted) = &mut *self.0.lock();
+        if acquainted.insert(hash) {
+            misses.found();
+        }
+    }
+
+    fn turn_away(&self, hash: Hash) {
+        let (misses, acquainted) = &mut *self.0.lock();
+        acquainted.remove(&hash);
+        misses.remember(hash, Instant::now());
+    }
 }
 
 /// Identifies the caller, asks whether it may, and only then reads the rest.
@@ -90,7 +145,11 @@ where
 }
 
 async fn collect(body: Body) -> Result<Bytes, Problem> {
-    match Limited::new(body, BODY_LIMIT_BYTES).collect().await {
+    let Ok(collected) = timeout(BODY_PATIENCE, Limited::new(body, BODY_LIMIT_BYTES).collect()).await else {
+        let detail = format!("the body did not arrive within {} s", BODY_PATIENCE.as_secs());
+        return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail));
+    };
+    match collected {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => {
             let detail = format!("the body is longer than {BODY_LIMIT_BYTES} bytes");
@@ -186,6 +245,31 @@ mod tests {
         assert_eq!(fields(r#"{"list":[],"owner":"file"}"#), [(422, "owner".into())]);
         assert_eq!(fields("{}"), [(422, "list".into())]);
         assert_eq!(fields("{"), []);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_ends_is_given_up() {
+        let endless = futures_util::stream::pending::<Result<Bytes, std::io::Error>>();
+        assert_eq!(collect(Body::from_stream(endless)).await.unwrap_err().status, 408);
+        assert_eq!(collect(Body::from("{}")).await.unwrap(), "{}");
+    }
+
+    #[test]
+    fn invented_credentials_lock_no_administrator_out() {
+        let strangers = Strangers::default();
+        assert!(strangers.may_ask(&[1; 32]).unwrap());
+        strangers.welcome([1; 32]);
+        assert!(strangers.may_ask(&[2; 32]).unwrap());
+        strangers.turn_away([2; 32]);
+        assert!(!strangers.may_ask(&[2; 32]).unwrap());
+        // More than the store is asked for, even if this takes seconds.
+        let refused = (0_u32..10_000).find_map(|number| {
+            let mut hash = [3; 32];
+            hash[..4].copy_from_slice(&number.to_be_bytes());
+            strangers.may_ask(&hash).err()
+        });
+        assert_eq!(refused.unwrap().status, 503);
+        assert!(strangers.may_ask(&[1; 32]).unwrap());
     }
 
     #[test]

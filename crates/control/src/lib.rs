@@ -10,6 +10,7 @@ pub mod connection;
 pub mod demo;
 mod file_keys;
 mod lookups;
+mod misses;
 pub mod openapi;
 mod plane;
 pub mod ports;

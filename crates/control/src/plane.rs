@@ -12,6 +12,7 @@ use tollgate_core::Clock;
 use tollgate_state::ports::Lookups;
 
 use crate::api;
+use crate::call::Strangers;
 use crate::configuration::{self, Applied, ApplyError, FileObjects};
 use crate::connection::{Connection, Installation};
 use crate::lookups::StoreLookups;
@@ -45,6 +46,8 @@ pub(crate) struct Plane {
     pub(crate) data_plane: OnceLock<Arc<dyn DataPlaneView>>,
     /// Held from the check of a configuration write until it is stored.
     pub(crate) writing: Mutex<()>,
+    /// Admin credentials that callers invented.
+    pub(crate) strangers: Strangers,
 }
 
 impl Plane {
@@ -75,8 +78,8 @@ impl fmt::Debug for ControlPlane {
 impl ControlPlane {
     pub fn new(parts: Parts) -> Self {
         let publisher = Publisher::new(Arc::clone(&parts.connection), &parts.data_directory);
-        let (data_plane, writing) = (OnceLock::new(), Mutex::default());
-        Self(Arc::new(Plane { parts, publisher, data_plane, writing }))
+        let (data_plane, writing, strangers) = (OnceLock::new(), Mutex::default(), Strangers::default());
+        Self(Arc::new(Plane { parts, publisher, data_plane, writing, strangers }))
     }
 
     /// Loads the configuration (from the last-known-good file when the store is down), publishes it, and starts the
