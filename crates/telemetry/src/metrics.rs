@@ -157,11 +157,7 @@ const COUNTERS: [(Metric, Value); 6] = [
     }),
     (names::RETRIES, |series| vec![("", "", load(&series.retries))]),
     (names::TOKENS, |series| {
-        METERS
-            .into_iter()
-            .zip(&series.tokens)
-            .map(|(meter, count)| ("meter", meter, load(count)))
-            .collect()
+        METERS.into_iter().zip(&series.tokens).map(|(meter, count)| ("meter", meter, load(count))).collect()
     }),
     (names::COST, |series| vec![("", "", load(&series.cost_nanos_usd) / 1e9)]),
     (names::UNKNOWN_COST_REQUESTS, |series| vec![("", "", load(&series.unknown_cost_requests))]),
