@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use tollgate_core::{InstanceId, SystemClock};
 use tollgate_ledger::journal::{
     DiskStorage, Entry, Journal, JournalOptions, JournalReader, JournalWriter, Position, RecordClass,
+    SegmentName, Storage,
 };
 
 const CHILD_DIRECTORY: &str = "JOURNAL_TEST_DIRECTORY";
@@ -24,6 +26,19 @@ fn open(directory: &Path) -> Journal {
         ..JournalOptions::new(InstanceId::generate())
     };
     Journal::open(Arc::new(DiskStorage::open(directory).unwrap()), Arc::new(SystemClock), options).unwrap()
+}
+
+#[test]
+fn only_the_owner_reads_records() {
+    let parent = tempfile::tempdir().unwrap();
+    let root = parent.path().join("journal");
+    let storage = DiskStorage::open(&root).unwrap();
+    let name = SegmentName { core: 3, epoch: 1, sequence: 0 };
+    storage.create(name).unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&root), mode(&root.join("3"))), (0o700, 0o700));
+    let file = std::fs::read_dir(root.join("3")).unwrap().next().unwrap().unwrap();
+    assert_eq!(mode(&file.path()), 0o600);
 }
 
 fn run(future: impl Future) {

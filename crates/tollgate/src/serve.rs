@@ -27,7 +27,7 @@ use anyhow::Context;
 use clap::Args;
 use tokio::runtime::Runtime;
 
-pub(crate) use data_directory::DataDirectory;
+pub(crate) use data_directory::{DataDirectory, create_private, remove_leftover};
 use process::{Process, Surroundings};
 use settings::Chosen;
 

@@ -198,9 +198,30 @@ fn decode(bytes: &[u8]) -> Result<(Configuration, OpenPeppers), LastKnownGoodErr
 
 fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("new");
-    let mut file =
-        std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    // What is there already may be somebody's link or open file.
+    match std::fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
     file.write_all(content)?;
     file.sync_all()?;
     std::fs::rename(&beside, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_written_through_a_link_that_lies_in_the_way() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, theirs) = (directory.path().join(FILE_NAME), directory.path().join("theirs"));
+        std::fs::write(&theirs, "").unwrap();
+        std::os::unix::fs::symlink(&theirs, path.with_extension("new")).unwrap();
+        replace(&path, b"sealed").unwrap();
+        assert_eq!(std::fs::read(&theirs).unwrap(), b"");
+        assert_eq!(std::fs::read(&path).unwrap(), b"sealed");
+        assert!(std::fs::symlink_metadata(&path).unwrap().is_file());
+    }
 }

@@ -1,8 +1,8 @@
 //! The few file operations that the journal needs, as a trait, so that tests can make each of them fail.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -78,7 +78,7 @@ impl DiskStorage {
     /// Makes the directory if it is missing. Its owner holds the lock of the data directory.
     pub fn open(root: impl Into<PathBuf>) -> io::Result<Self> {
         let root = root.into();
-        fs::create_dir_all(&root)?;
+        make_private_directory(&root)?;
         if let Some(parent) = root.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             sync_path(parent)?;
         }
@@ -88,6 +88,11 @@ impl DiskStorage {
     pub fn root(&self) -> &Path {
         &self.root
     }
+}
+
+/// Records tell who asked what and when: only their owner may read them.
+fn make_private_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 fn sync_path(directory: &Path) -> io::Result<()> {
@@ -114,10 +119,11 @@ impl Storage for DiskStorage {
         if let Some(directory) = path.parent()
             && !directory.is_dir()
         {
-            fs::create_dir_all(directory)?;
+            make_private_directory(directory)?;
             sync_path(&self.root)?;
         }
-        Ok(Arc::new(OpenOptions::new().read(true).write(true).create_new(true).open(path)?))
+        let mut options = OpenOptions::new();
+        Ok(Arc::new(options.read(true).write(true).create_new(true).mode(0o600).open(path)?))
     }
 
     fn open(&self, name: SegmentName) -> io::Result<Arc<dyn SegmentFile>> {

@@ -1,7 +1,6 @@
 //! `tollgate backup`, `restore` and `store copy`: commands that touch local files.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -10,7 +9,7 @@ use tollgate_access::{RootKey, root_key};
 use tollgate_store::Store;
 
 use super::output;
-use crate::serve::DATABASE_FILE_NAME;
+use crate::serve::{DATABASE_FILE_NAME, create_private, remove_leftover};
 
 /// Where an installation is kept.
 #[derive(Debug, Args)]
@@ -91,17 +90,18 @@ pub(crate) enum StoreCommand {
 /// Writes a consistent copy of the store, also while Tollgate runs.
 pub(crate) async fn backup(options: Backup) -> anyhow::Result<()> {
     let location = options.place.location()?;
-    // Made before, so that nobody else can read what is written into it.
-    let beside = options.file.with_extension("partial");
+    let mut beside = options.file.as_os_str().to_owned();
+    beside.push(".partial");
+    let beside = PathBuf::from(beside);
     if options.file.exists() {
         bail!("{} exists already; name a new file", options.file.display());
     }
+    remove_leftover(&beside).with_context(|| format!("could not write {}", beside.display()))?;
     let store = Store::open(&location).await?;
     let written = store.backup_to(&beside).await;
     store.close().await;
     written?;
     let finish = || -> std::io::Result<()> {
-        restrict(&beside)?;
         File::open(&beside)?.sync_all()?;
         std::fs::rename(&beside, &options.file)
     };
@@ -112,11 +112,6 @@ pub(crate) async fn backup(options: Backup) -> anyhow::Result<()> {
          secrets in this backup cannot be opened",
     );
     Ok(())
-}
-
-fn restrict(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
 }
 
 /// Puts a backup where `tollgate serve` finds it.
@@ -136,8 +131,7 @@ pub(crate) fn restore(options: &Restore) -> anyhow::Result<()> {
     std::io::Seek::rewind(&mut source).with_context(problem)?;
     let beside = target.with_extension("new");
     let copy = || -> std::io::Result<()> {
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        let mut file = create_private(&beside)?;
         std::io::copy(&mut source, &mut file)?;
         file.sync_all()?;
         std::fs::rename(&beside, &target)

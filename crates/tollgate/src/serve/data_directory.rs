@@ -1,8 +1,8 @@
 //! The data directory: one process at a time, readable by its owner only.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -26,6 +26,7 @@ impl DataDirectory {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
         made.with_context(|| format!("could not make the data directory {}", path.display()))?;
         let path = path.canonicalize().with_context(|| format!("could not use {}", path.display()))?;
+        keep_to_owner(&path)?;
         let lock_path = path.join(LOCK_FILE_NAME);
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
@@ -70,19 +71,43 @@ impl DataDirectory {
     }
 }
 
+/// Takes away what others may do with a directory that was made before, by hand or by an image.
+fn keep_to_owner(path: &Path) -> anyhow::Result<()> {
+    let found = std::fs::metadata(path).with_context(|| format!("could not use {}", path.display()))?;
+    if found.permissions().mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    std::fs::set_permissions(path, Permissions::from_mode(0o700)).with_context(|| {
+        format!(
+            "others can use the data directory {}, and this process may not change that: make its owner the user that \
+             runs Tollgate, and its mode 0700",
+            path.display()
+        )
+    })
+}
+
+/// Removes what lies where a file is to be made: it may be somebody's link or open file, and nothing secret is written
+/// into those.
+pub(crate) fn remove_leftover(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Makes a new file that only its owner can read.
+pub(crate) fn create_private(path: &Path) -> std::io::Result<File> {
+    remove_leftover(path)?;
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
+}
+
 /// Writes a file that only its owner can read: the whole content or none.
 pub(crate) fn write_private(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
     let beside = PathBuf::from(beside);
     let write = || -> std::io::Result<()> {
-        // What is there already may be somebody's link or open file: nothing secret is written into it.
-        match std::fs::remove_file(&beside) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut options = OpenOptions::new();
-        let mut file = options.write(true).create_new(true).mode(0o600).open(&beside)?;
+        let mut file = create_private(&beside)?;
         file.write_all(content)?;
         file.sync_all()?;
         std::fs::rename(&beside, path)
@@ -92,8 +117,6 @@ pub(crate) fn write_private(path: &Path, content: &[u8]) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]
@@ -111,6 +134,16 @@ mod tests {
         std::os::unix::fs::symlink(&theirs, parent.path().join("stale")).unwrap();
         write_private(&parent.path().join("stale"), b"secret").unwrap();
         assert_eq!(std::fs::read(&theirs).unwrap(), b"");
+    }
+
+    #[test]
+    fn a_directory_that_others_can_read_is_closed_to_them() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("data");
+        std::fs::create_dir(&path).unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        let _directory = DataDirectory::open(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
     }
 
     #[test]

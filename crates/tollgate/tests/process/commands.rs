@@ -100,16 +100,21 @@ async fn a_backup_of_a_running_tollgate_can_be_restored_and_served() {
     let parent = tempfile::tempdir().unwrap();
     let path = |name: &str| parent.path().join(name).to_str().unwrap().to_owned();
     let data = tollgate.data_directory();
+    std::fs::write(path("theirs"), "").unwrap();
+    std::os::unix::fs::symlink(path("theirs"), path("backup.partial")).unwrap();
     let backup = ["backup", &path("backup"), "--data", data.to_str().unwrap()];
     let written = run(&backup, &[]).await;
     assert!(written.status.success(), "{}", stderr(&written));
     assert_eq!(std::fs::metadata(path("backup")).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(run(&backup, &[]).await.status.code(), Some(1), "a file that exists is not overwritten");
 
+    std::fs::create_dir(path("restored")).unwrap();
+    std::os::unix::fs::symlink(path("theirs"), path("restored/tollgate.new")).unwrap();
     let restore = ["restore", &path("backup"), "--data", &path("restored")];
     let restored = run(&restore, &[]).await;
     assert!(restored.status.success(), "{}", stderr(&restored));
     assert_eq!(run(&restore, &[]).await.status.code(), Some(1), "a store that exists is not overwritten");
+    assert_eq!(std::fs::read(path("theirs")).unwrap(), b"", "nothing is written through links in the way");
     std::fs::copy(data.join("root.key"), parent.path().join("restored/root.key")).unwrap();
 
     drop(tollgate);
