@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use axum::body::Body;
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Request, StatusCode, header};
 use prometheus_client::registry::Registry;
@@ -120,11 +121,25 @@ impl ControlPlane {
     /// Console, admin API and metrics.
     pub fn router(&self) -> axum::Router {
         let plane = Arc::clone(&self.0);
-        route::router(api::table(), &self.0).fallback(move |request: Request<Body>| {
+        let router = route::router(api::table(), &self.0).fallback(move |request: Request<Body>| {
             let response = fallback(&plane, &request);
             std::future::ready(response)
-        })
+        });
+        router.layer(map_response(async |response: Response| guarded(response)))
     }
+}
+
+/// Tells browsers to take nothing from elsewhere, to guess no types, and to show this inside no other page.
+fn guarded(mut response: Response) -> Response {
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, "default-src 'self'; base-uri 'none'; frame-ancestors 'none'"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+    ] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+    response
 }
 
 /// The console's files, and a problem for everything else.
@@ -144,7 +159,6 @@ pub(crate) fn asset(plane: &Plane, path: &str) -> Option<Response> {
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(asset.content_type)),
         (header::CACHE_CONTROL, HeaderValue::from_static(caching)),
-        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     ];
     Some((StatusCode::OK, headers, asset.content).into_response())
 }

@@ -73,7 +73,7 @@ impl RawClient {
     ) -> io::Result<RawResponse> {
         let body = body.as_ref();
         let mut request = format!(
-            "POST {path} HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: {}\r\n",
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n",
             body.len()
         );
         for (name, value) in headers {
@@ -87,7 +87,7 @@ impl RawClient {
     /// # Errors
     /// When the connection breaks before a whole head has come.
     pub async fn get(&mut self, path: &str, headers: &[(&str, &str)]) -> io::Result<RawResponse> {
-        let mut request = format!("GET {path} HTTP/1.1\r\nhost: test\r\n");
+        let mut request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n");
         for (name, value) in headers {
             request.push_str(&format!("{name}: {value}\r\n"));
         }

@@ -269,6 +269,18 @@ async fn secrets_are_in_no_answer_and_no_audit_event() {
 }
 
 #[tokio::test]
+async fn every_answer_tells_browsers_to_be_careful() {
+    let plane = TestPlane::new().await;
+    for path in ["/", "/api/v1/keys", "/nowhere", "/metrics"] {
+        let headers = plane.get(path).await.headers;
+        assert!(headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap().starts_with("default-src 'self'"));
+        assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff", "{path}");
+        assert_eq!(headers[header::REFERRER_POLICY], "no-referrer", "{path}");
+        assert_eq!(headers[header::X_FRAME_OPTIONS], "DENY", "{path}");
+    }
+}
+
+#[tokio::test]
 async fn the_system_and_metrics_tell_the_state() {
     let plane = TestPlane::new().await;
     plane.with_tree().await;
