@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use http::uri::PathAndQuery;
-use http::{HeaderName, HeaderValue};
-use tollgate_core::{Dialect, Operation};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tollgate_core::{Dialect, Operation, SecretText};
 use tollgate_providers::{ProviderKind, UpstreamRoute};
 use tollgate_state::Snapshot;
 use tollgate_state::objects::TimeoutOverrides;
@@ -14,6 +14,13 @@ use tollgate_upstream::{Egress, Origin, Timeouts};
 use tollgate_wire::ModelText;
 
 use crate::health::{DeploymentHealth, HealthRegistry};
+
+mod secrecy;
+
+use secrecy::Secrecy;
+
+/// What a client is told instead of a provider's words that contain its secret.
+const WITHHELD: &str = "its message is withheld, for it contains the provider's secret";
 
 /// A deployment, ready to be called.
 #[derive(Debug)]
@@ -32,6 +39,7 @@ pub struct Target {
     pub id_header: HeaderValue,
     pub health: Arc<DeploymentHealth>,
     pub series: Arc<Series>,
+    secrecy: Secrecy,
     paths: Vec<(UpstreamRoute, PathAndQuery)>,
 }
 
@@ -101,6 +109,7 @@ impl Target {
                 provider: provider.name.clone(),
                 deployment: deployment.id.to_string().into(),
             }),
+            secrecy: Secrecy::of(provider.secret.as_ref().map(SecretText::expose)),
             paths,
         })
     }
@@ -110,6 +119,27 @@ impl Target {
         let route = self.kind.route(operation, client)?;
         let (_, path) = self.paths.iter().find(|(known, _)| *known == route)?;
         Some((route.dialect, path))
+    }
+
+    /// Whether bytes of the provider's tell its secret, plainly or escaped as in JSON.
+    pub fn tells_secret(&self, bytes: &[u8]) -> bool {
+        self.secrecy.is_told_by(bytes)
+    }
+
+    /// What the provider told, as a client may read it.
+    pub fn discreet<'text>(&self, told: &'text str) -> &'text str {
+        if self.secrecy.is_told_by_excerpt(told) { WITHHELD } else { told }
+    }
+
+    /// Drops the headers of an answer that tell the secret.
+    pub fn keep_secret(&self, headers: &mut HeaderMap) {
+        let tells = |(name, value): (&HeaderName, &HeaderValue)| {
+            self.tells_secret(value.as_bytes()).then(|| name.clone())
+        };
+        let telling: Vec<HeaderName> = headers.iter().filter_map(tells).collect();
+        for name in telling {
+            headers.remove(name);
+        }
     }
 }
 

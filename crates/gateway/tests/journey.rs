@@ -262,3 +262,24 @@ async fn a_reply_without_usage_is_estimated_and_flagged() {
     assert_eq!((request.usage_source, request.usage.output), (UsageSource::Estimated, 4));
     assert!(request.cost.unwrap().get() > 0);
 }
+
+#[tokio::test]
+async fn what_could_not_be_priced_afterwards_is_refused_before_it_is_sent() {
+    let (provider, gateway) = setup().await;
+    for tier in ["flex", "priority", "zzz"] {
+        let mut call = body(Dialect::OpenaiChat, "oa", false);
+        call["service_tier"] = tier.into();
+        let answer = post(&gateway, "/v1/chat/completions", &call).await;
+        let code = answer.json()["error"]["code"].clone();
+        assert_eq!((answer.status, code.as_str()), (400, Some("service_tier_not_priced")), "{tier}");
+    }
+    let mut call = body(Dialect::OpenaiResponses, "oa", false);
+    call["background"] = true.into();
+    let answer = post(&gateway, "/v1/responses", &call).await;
+    assert_eq!(answer.json()["error"]["code"], "background_not_supported");
+    assert!(provider.requests().is_empty());
+
+    let mut call = body(Dialect::OpenaiChat, "oa", false);
+    call["service_tier"] = "default".into();
+    assert_eq!(post(&gateway, "/v1/chat/completions", &call).await.status, 200);
+}

@@ -28,13 +28,20 @@ pub const MAX_RESPONSES_EVENT_BYTES: usize = 16 << 20;
 pub struct ObserverOptions {
     /// Hold back the event that carries only usage: we asked for it, the client did not.
     pub remove_usage_event: bool,
+    /// Hold back the start of an event until its end has come, so that an event can be judged before it leaves.
+    pub whole_events: bool,
     pub tee_bytes: usize,
     pub max_event_bytes: usize,
 }
 
 impl Default for ObserverOptions {
     fn default() -> Self {
-        Self { remove_usage_event: false, tee_bytes: TEE_BYTES, max_event_bytes: MAX_EVENT_BYTES }
+        Self {
+            remove_usage_event: false,
+            whole_events: false,
+            tee_bytes: TEE_BYTES,
+            max_event_bytes: MAX_EVENT_BYTES,
+        }
     }
 }
 
@@ -46,6 +53,10 @@ impl ObserverOptions {
             _ => MAX_EVENT_BYTES,
         };
         Self { max_event_bytes, ..Self::default() }
+    }
+
+    const fn holds_back(&self) -> bool {
+        self.remove_usage_event || self.whole_events
     }
 }
 
@@ -92,7 +103,7 @@ pub struct StreamObserver {
     dialect: Dialect,
     options: ObserverOptions,
     boundary: Boundary,
-    /// The start of an event whose end has not come yet; held back if usage events are removed.
+    /// The start of an event whose end has not come yet; held back where the options say so.
     partial: BytesMut,
     /// Passing over the rest of an event that is too large.
     skipping: bool,
@@ -206,6 +217,7 @@ impl StreamObserver {
     /// Takes the next chunk and returns what to relay of it: the chunk itself, unless usage events are removed.
     pub fn push(&mut self, chunk: Bytes) -> Relay {
         let mut relay = Relay::default();
+        let holds_back = self.options.holds_back();
         // The start of the bytes to relay, and of the event being read.
         let (mut keep, mut at) = (0, 0);
         if self.partial.is_empty() {
@@ -217,7 +229,7 @@ impl StreamObserver {
             let is_joined = !self.partial.is_empty();
             let removed = self.complete(part);
             self.last_was_removed = removed;
-            if self.options.remove_usage_event && (removed || is_joined) {
+            if holds_back && (removed || is_joined) {
                 relay.push(chunk.slice(keep..at));
                 if !removed {
                     relay.push(self.partial.split().freeze());
@@ -230,7 +242,7 @@ impl StreamObserver {
         let rest = chunk.get(at..).unwrap_or_default();
         self.mid_event = !rest.is_empty() || (at == 0 && self.mid_event);
         self.keep_partial(rest);
-        if !self.options.remove_usage_event {
+        if !holds_back {
             return Relay::from(chunk);
         }
         self.mid_event = self.skipping;
@@ -254,7 +266,7 @@ impl StreamObserver {
         let removed = self.read(&block);
         let is_cut = self.facts.problem != problem;
         self.facts.problem = problem;
-        (self.options.remove_usage_event && !removed && !is_cut).then_some(block)
+        (self.options.holds_back() && !removed && !is_cut).then_some(block)
     }
 
     /// Reads an event whose last part is `part`; says whether to remove it.
@@ -284,7 +296,7 @@ impl StreamObserver {
         if self.partial.len() + rest.len() > self.options.max_event_bytes {
             self.too_large();
             self.skipping = true;
-            if !self.options.remove_usage_event {
+            if !self.options.holds_back() {
                 self.partial = BytesMut::new();
             }
             return;

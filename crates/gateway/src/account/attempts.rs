@@ -215,7 +215,9 @@ fn price(plan: &AttemptPlan, usage: &TokenUsage, at: UnixMicros) -> Option<NanoU
     if usage.is_zero() {
         return Some(NanoUsd::ZERO);
     }
-    let cost = plan.prices.cost(usage, plan.tier?, at).ok()?;
+    // A free model is free at any tier, named or not.
+    let tier = plan.tier.or_else(|| plan.prices.is_free().then(ServiceTier::default))?;
+    let cost = plan.prices.cost(usage, tier, at).ok()?;
     Some(cost.amount_nano_usd)
 }
 

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tollgate_catalog::{PriceList, ServiceTier};
-use tollgate_core::RetryAdvice;
+use tollgate_catalog::{PriceList, PriceProblem, ServiceTier};
+use tollgate_core::{RetryAdvice, UnixMicros};
 use tollgate_wire::{ErrorKind, Field, input_bound_tokens};
 
 use super::recall::Missed;
@@ -44,9 +44,12 @@ impl Admitted {
 
 /// Admits a call, or says why it cannot be accounted for now.
 pub fn admit(core: &Rc<Core>, missed: Missed) -> Result<Admitted, Box<Refused>> {
-    let shortlisted = missed.shortlisted;
+    let mut shortlisted = missed.shortlisted;
     if core.journal.is_failed() {
         return Err(Refused::known(shortlisted.permitted.understood.account, cannot_record()));
+    }
+    if let Some(problem) = unaccountable(&mut shortlisted) {
+        return Err(Refused::known(shortlisted.permitted.understood.account, problem));
     }
     let understood = &shortlisted.permitted.understood;
     core.gateway.retry_budget.earn();
@@ -71,6 +74,44 @@ pub fn cannot_record() -> Problem {
     Problem::gateway(ErrorKind::Unavailable, message)
         .with_code("journal_unavailable")
         .with_retry(RetryAdvice::AfterMs(1_000))
+}
+
+/// What the caller asks for in a way that nobody could put a price on afterwards. Deployments that have no price for
+/// the tier asked for are dropped as long as another one has.
+fn unaccountable(shortlisted: &mut Shortlisted) -> Option<Problem> {
+    let Shortlisted { permitted, eligible, .. } = shortlisted;
+    let understood = &permitted.understood;
+    if understood.peeked.flag(Field::Background) == Some(true) {
+        let message = "background responses are not served, because what they use is not known when they are \
+                       answered; leave `background` out";
+        return Some(
+            Problem::client(ErrorKind::NotSupported, message)
+                .with_code("background_not_supported")
+                .with_param(Some(Field::Background.name())),
+        );
+    }
+    let tier = service_tier(understood);
+    eligible.retain(|one| {
+        let deployment = &one.target.deployment;
+        let upstream_model = deployment.upstream_model(&permitted.model.name, &permitted.name);
+        has_price(deployment.prices(upstream_model), tier, understood.started_at)
+    });
+    if !eligible.is_empty() {
+        return None;
+    }
+    let message = "no deployment of this model has a price for this `service_tier`; leave it out, or ask an \
+                   administrator to price it";
+    let problem = Problem::client(ErrorKind::NotSupported, message).with_code("service_tier_not_priced");
+    Some(problem.with_param(Some(Field::ServiceTier.name())))
+}
+
+/// Whether a call at this tier can be priced, or the deployment has no price at all, which is the operator's choice.
+fn has_price(prices: &PriceList, tier: Option<ServiceTier>, at: UnixMicros) -> bool {
+    if prices.is_unknown() || prices.is_free() {
+        return true;
+    }
+    let worst = tier.map(|tier| prices.worst_case(0, 0, Some(tier), at));
+    worst.is_some_and(|worst| !matches!(worst, Err(PriceProblem::UnknownTier(_))))
 }
 
 fn service_tier(understood: &Understood) -> Option<ServiceTier> {

@@ -208,8 +208,7 @@ async fn provider_answer(
 ) -> Option<ProviderAnswer> {
     let body = timeout(LONGEST_ERROR_BODY, Limited::new(body, MAX_ERROR_BYTES).collect()).await.ok()?;
     let body = body.ok()?.to_bytes();
-    let secret = eligible.target.deployment.provider.secret.as_ref();
-    if secret.is_some_and(|secret| memchr::memmem::find(&body, secret.expose().as_bytes()).is_some()) {
+    if eligible.target.tells_secret(&body) {
         return None;
     }
     let fault = match classification {

@@ -1,6 +1,7 @@
 //! A stream until its first content. Before it nothing is promised, so a failure here can be tried elsewhere.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -44,8 +45,11 @@ impl FirstContent {
         account: &mut Account,
     ) -> Result<StreamAnswer, Failure> {
         let Self { head, mut body, translation, remove_usage_event } = self;
-        let options =
-            ObserverOptions { remove_usage_event, ..ObserverOptions::for_dialect(eligible.dialect) };
+        let options = ObserverOptions {
+            remove_usage_event,
+            whole_events: true,
+            ..ObserverOptions::for_dialect(eligible.dialect)
+        };
         let mut observer = StreamObserver::new(eligible.dialect, options);
         let mut held = Vec::new();
         let reading = if is_encoded(&head) {
@@ -63,13 +67,15 @@ impl FirstContent {
             let status = head.status.as_u16();
             end_unserved(account, status, code, lost_call(call).await);
             let provider = &target.deployment.provider.name;
+            let told = target.discreet(&told);
             let message = format!("provider \"{provider}\" broke its stream before any content: {told}");
             let problem = Problem::provider(ErrorKind::UpstreamError, message).with_code(code);
             return Err(Failure::retryable(problem));
         }
         account.first_token();
         let upstream_dialect = eligible.dialect;
-        Ok(StreamAnswer { head, upstream: body, upstream_dialect, observer, held, translation })
+        let target = Arc::clone(&eligible.target);
+        Ok(StreamAnswer { target, head, upstream: body, upstream_dialect, observer, held, translation })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +21,7 @@ use crate::core::{Core, HeldBytes};
 use crate::journey::admit::Terms;
 use crate::journey::shortlist::Eligible;
 use crate::journey::understand::Understood;
+use crate::targets::Target;
 
 /// What the attempts of one call share.
 #[derive(Debug)]
@@ -103,6 +105,7 @@ pub struct WholeAnswer {
 }
 
 pub struct StreamAnswer {
+    pub target: Arc<Target>,
     pub head: response::Parts,
     pub upstream: InboundBody,
     pub upstream_dialect: Dialect,
@@ -135,7 +138,8 @@ pub(super) async fn send(
         Err(error) => return Err(Failure::unanswered(core, call, target, &error, account).await),
     };
     let first_byte = Duration::from_micros(account.attempt_elapsed_us());
-    let (head, body) = response.into_parts();
+    let (mut head, body) = response.into_parts();
+    target.keep_secret(&mut head.headers);
     match classify(head.status, &head.headers) {
         Classification::Success if call.stream => {
             let answer = first_content::FirstContent {

@@ -112,6 +112,7 @@ async fn broken(
     target.health.failed(core.gateway.clock.now());
     end_unserved(account, status, code, lost_call(call).await);
     let provider = &target.deployment.provider.name;
+    let told = target.discreet(told);
     let message = format!("provider \"{provider}\" answered what cannot be served: {told}");
     Failure::retryable(Problem::provider(ErrorKind::UpstreamError, message).with_code(code))
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use crate::account::{Account, AttemptEnd, Measured};
 use crate::core::Core;
 use crate::journey::admit::Terms;
 use crate::journey::attempt::{Call, StreamAnswer};
+use crate::targets::Target;
 
 /// How a stream ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,12 +35,17 @@ pub enum Ending {
     Broken { code: &'static str },
 }
 
+/// What a client is told instead of an error event that contains the provider's secret.
+const ERROR_WITHHELD: &str =
+    "the provider reported an error; its message is withheld, for it contains the provider's secret";
+
 /// A stream that is being relayed.
 pub struct Flow {
     core: Rc<Core>,
     call: Call,
     account: Account,
     terms: Terms,
+    target: Arc<Target>,
     upstream: InboundBody,
     observer: StreamObserver,
     translation: Option<StreamTranslation>,
@@ -74,6 +81,7 @@ impl Flow {
             call,
             account,
             terms,
+            target: answer.target,
             upstream: answer.upstream,
             observer: answer.observer,
             translation,
@@ -89,7 +97,7 @@ impl Flow {
         for chunk in std::mem::take(&mut self.held) {
             match &self.translation {
                 Some(_) => self.translate(&chunk, chunks),
-                None => chunks.push_back(chunk),
+                None => self.pass_on(chunk, chunks),
             }
         }
         self.look_for_the_end(chunks);
@@ -110,7 +118,9 @@ impl Flow {
                     drop(self.observer.push(chunk.clone()));
                     self.translate(&chunk, chunks);
                 } else {
-                    chunks.extend(self.observer.push(chunk));
+                    for piece in self.observer.push(chunk) {
+                        self.pass_on(piece, chunks);
+                    }
                 }
                 self.look_for_the_end(chunks);
             }
@@ -118,6 +128,17 @@ impl Flow {
             None => self.upstream_ended(chunks),
         }
         Poll::Ready(())
+    }
+
+    /// Puts a piece of whole events in line, unless the provider's trouble in it tells our secret.
+    fn pass_on(&mut self, piece: Bytes, chunks: &mut VecDeque<Bytes>) {
+        let in_trouble = self.observer.error().is_some() || self.observer.problem().is_some();
+        if in_trouble && self.ending.is_none() && self.target.tells_secret(&piece) {
+            self.break_off("error_in_stream", ERROR_WITHHELD, chunks);
+        }
+        if self.ending.is_none() {
+            chunks.push_back(piece);
+        }
     }
 
     fn translate(&mut self, chunk: &Bytes, chunks: &mut VecDeque<Bytes>) {
@@ -132,6 +153,10 @@ impl Flow {
                 }
             };
             let Some(data) = &event.data else { continue };
+            if self.observer.error().is_some() && self.target.tells_secret(data) {
+                failure = Some(ERROR_WITHHELD.to_owned());
+                break;
+            }
             let name = event.name.as_deref().and_then(|name| str::from_utf8(name).ok());
             if let Err(error) = translation.translator.event(name, data, &mut translation.out) {
                 failure = Some(error.to_string());
@@ -142,7 +167,8 @@ impl Flow {
             chunks.push_back(std::mem::take(&mut translation.out).into());
         }
         if let Some(message) = failure {
-            self.break_off("malformed_stream", &message, chunks);
+            let code = if self.observer.error().is_some() { "error_in_stream" } else { "malformed_stream" };
+            self.break_off(code, &message, chunks);
         }
     }
 
@@ -179,7 +205,9 @@ impl Flow {
             }
             self.look_for_the_end(chunks);
         } else {
-            chunks.extend(rest);
+            if let Some(rest) = rest {
+                self.pass_on(rest, chunks);
+            }
             if self.observer.is_complete() {
                 self.ending = Some(Ending::Complete);
             } else {
@@ -193,6 +221,7 @@ impl Flow {
 
     /// Ends the client's stream with its dialect's error event.
     fn break_off(&mut self, code: &'static str, message: &str, chunks: &mut VecDeque<Bytes>) {
+        let message = self.target.discreet(message);
         if let Some(translation) = &mut self.translation {
             translation.translator.fail(message, &mut translation.out);
             chunks.push_back(std::mem::take(&mut translation.out).into());
