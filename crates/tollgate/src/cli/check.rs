@@ -28,7 +28,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     match problems.len() {
         0 if options.json => Ok(()),
         0 => output::line(format!("{} is in order", options.config.display())),
-        1 => bail!("there is one mistake; nothing was changed"),
-        count => bail!("there are {count} mistakes; nothing was changed"),
+        1 => bail!("there is one mistake"),
+        count => bail!("there are {count} mistakes"),
     }
 }

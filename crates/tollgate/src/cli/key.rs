@@ -1,5 +1,7 @@
 //! `tollgate key`.
 
+use std::collections::HashMap;
+
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -55,7 +57,7 @@ pub(crate) struct Create {
     /// Make the team, and an organization for it, if they do not exist
     #[arg(long, requires = "team")]
     create_team: bool,
-    /// Models it may use: names, or prefixes with a star; all models unless given
+    /// Models it may use: names, or prefixes with a star; all models unless given; may be repeated
     #[arg(long = "allow", value_name = "MODEL", value_delimiter = ',')]
     allow: Vec<String>,
     /// Models it may not use, even if allowed
@@ -85,7 +87,10 @@ pub(crate) async fn run(command: Command, target: &Target) -> anyhow::Result<()>
             let made = admin.post(&path, &json!({"grace_seconds": grace.as_seconds()})).await?;
             print_secret(&made, json)?;
             if !json {
-                output::note(format!("the secret before stays valid for {grace}"));
+                output::note(match grace.as_seconds() {
+                    0 => "the secret before is dead".to_owned(),
+                    _ => format!("the secret before stays valid for {grace}"),
+                });
             }
             Ok(())
         }
@@ -170,13 +175,17 @@ async fn list(admin: &Admin, revoked: bool, json: bool) -> anyhow::Result<()> {
     if json {
         return output::json(&Value::Array(keys));
     }
+    let owners = if keys.is_empty() { HashMap::new() } else { owner_names(admin).await? };
     let mut table = Table::new(&["ID", "NAME", "OWNER", "MODELS", "EXPIRES", "STATE"]);
     for key in &keys {
-        let owner = key.get("owned_by").and_then(Value::as_object).and_then(|owner| owner.values().next());
+        let owner = ["team", "project"].iter().find_map(|kind| {
+            let id = key.get("owned_by")?.get(kind)?.as_str()?;
+            Some(format!("{kind} {}", owners.get(id).map_or(id, String::as_str)))
+        });
         table.row(vec![
             text(key, "/id"),
             text(key, "/name"),
-            owner.and_then(Value::as_str).unwrap_or("–").to_owned(),
+            owner.unwrap_or_else(|| "–".into()),
             grants(key),
             time(key, "/expires_at"),
             if key.get("revoked_at").is_some_and(|at| !at.is_null()) {
@@ -187,6 +196,16 @@ async fn list(admin: &Admin, revoked: bool, json: bool) -> anyhow::Result<()> {
         ]);
     }
     table.print("there are no keys yet: `tollgate key create NAME` makes one")
+}
+
+/// The names of teams and projects by their ids.
+async fn owner_names(admin: &Admin) -> anyhow::Result<HashMap<String, String>> {
+    let mut names = HashMap::new();
+    for path in ["/api/v1/teams", "/api/v1/projects"] {
+        let owners = admin.list(path, &[], None).await?;
+        names.extend(owners.iter().map(|owner| (text(owner, "/id"), text(owner, "/name"))));
+    }
+    Ok(names)
 }
 
 fn grants(key: &Value) -> String {

@@ -77,10 +77,11 @@ impl Table {
     }
 }
 
-/// The text at a JSON pointer; `–` for what is absent.
+/// The text at a JSON pointer; `–` for what is absent or empty.
 pub(crate) fn text(value: &Value, pointer: &str) -> String {
     match value.pointer(pointer) {
         None | Some(Value::Null) => "–".into(),
+        Some(Value::String(text)) if text.is_empty() => "–".into(),
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
     }
@@ -88,10 +89,19 @@ pub(crate) fn text(value: &Value, pointer: &str) -> String {
 
 /// Microseconds since 1970 at a JSON pointer as a time of UTC.
 pub(crate) fn time(value: &Value, pointer: &str) -> String {
+    formatted(value, pointer, "%Y-%m-%d %H:%M:%SZ")
+}
+
+/// The day, in UTC, of microseconds since 1970 at a JSON pointer.
+pub(crate) fn day(value: &Value, pointer: &str) -> String {
+    formatted(value, pointer, "%Y-%m-%d")
+}
+
+fn formatted(value: &Value, pointer: &str, format: &str) -> String {
     let micros = value.pointer(pointer).and_then(Value::as_i64);
     micros
         .and_then(|micros| jiff::Timestamp::from_microsecond(micros).ok())
-        .map_or_else(|| "–".into(), |time| time.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
+        .map_or_else(|| "–".into(), |time| time.strftime(format).to_string())
 }
 
 /// Nano-USD at a JSON pointer as dollars.
@@ -106,7 +116,7 @@ mod tests {
 
     #[test]
     fn columns_are_aligned_and_absent_values_show_as_such() {
-        let value = serde_json::json!({"name": "a", "cost": 1_500_000_000_i64, "at": 0});
+        let value = serde_json::json!({"name": "a", "cost": 1_500_000_000_i64, "at": 0, "none": ""});
         let mut table = Table::new(&["NAME", "COST", "AT", "GONE"]).numbers_from(1);
         table.row(vec![
             text(&value, "/name"),
@@ -119,5 +129,7 @@ mod tests {
         assert_eq!(lines[0], "NAME         COST                    AT  GONE");
         assert_eq!(lines[1], "a     1.500000000  1970-01-01 00:00:00Z     –");
         assert_eq!(dollars(&value, "/x"), "unknown");
+        assert_eq!(day(&value, "/at"), "1970-01-01");
+        assert_eq!(text(&value, "/none"), "–");
     }
 }

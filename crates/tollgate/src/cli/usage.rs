@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::client::{Target, find};
 use super::duration::Span;
-use super::output::{self, Table, dollars, text, time};
+use super::output::{self, Table, day, dollars, text, time};
 
 /// By what totals can be told apart.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -45,7 +45,8 @@ impl By {
             name => name.to_owned(),
         };
         match self {
-            Self::Hour | Self::Day => time(group, "/start"),
+            Self::Hour => time(group, "/start"),
+            Self::Day => day(group, "/start"),
             Self::Team => named("/team_name", "/team_id"),
             Self::Project => named("/project_name", "/project_id"),
             Self::Key => named("/key_name", "/key_id"),

@@ -36,19 +36,23 @@ impl Started {
         fact("Metrics", &format!("{}/metrics", self.admin_url));
         fact("Data", &format!("{} ({})", self.data, self.store));
         for finding in &self.findings {
-            fact("Detected", finding);
+            fact("Detection", finding);
         }
         match &self.admin_token {
             Some(token) => fact("Admin credential", &format!("{}  (shown only now)", token.expose())),
             None => {
                 fact("Admin credential", "made at the first start; `tollgate admin reset` makes a new one");
+                fact("Keys", "those made before; `tollgate key create` makes another");
             }
         }
         if let Some(key) = &self.key {
             fact("Key", key.expose());
         }
-        text.push('\n');
-        text.push_str(&self.next_step());
+        let next_step = self.next_step();
+        if !next_step.is_empty() {
+            text.push('\n');
+            text.push_str(&next_step);
+        }
         text
     }
 
@@ -62,16 +66,14 @@ impl Started {
                 key.expose()
             );
         }
-        if self.admin_token.is_none() {
-            return String::new();
-        }
+        let Some(admin_token) = &self.admin_token else { return String::new() };
         format!(
             "Next:\n\n  export TOLLGATE_URL={} TOLLGATE_ADMIN_TOKEN={}\n  \
              tollgate provider add openai --secret-env OPENAI_API_KEY\n  \
              tollgate model add 'gpt-*' --provider openai\n  \
              tollgate key create first --team main --create-team\n",
             self.admin_url,
-            self.admin_token.as_ref().map_or("tga_…", SecretText::expose)
+            admin_token.expose()
         )
     }
 
