@@ -8,9 +8,9 @@ mod bulk;
 mod records;
 mod rollup;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use tollgate_core::{InstanceId, RequestId};
+use tollgate_core::{InstanceId, ModelId, RequestId};
 use tollgate_ledger::journal::Position;
 use tollgate_ledger::record::Settlement;
 use tollgate_ledger::shipper::{RecordStore, ShipError, ShipFuture, Shipment, Shipped, ShippingPosition};
@@ -20,8 +20,8 @@ use crate::database::{Query, Transaction, values};
 use crate::error::StoreError;
 use crate::store::Store;
 use bulk::insert;
-pub(crate) use rollup::HOUR_US;
 use rollup::Rollup;
+pub(crate) use rollup::{COST_CAP_NANOS_USD, HOUR_US};
 
 impl Store {
     /// How far each core's journal of an instance has been shipped; a core without an entry is at
@@ -145,6 +145,21 @@ impl From<StoreError> for ShipError {
     }
 }
 
+/// The names of the models that stand for unproven names in the sums; a deleted model has none.
+async fn configured_names(
+    transaction: &mut Transaction,
+    settlements: &[&Settlement],
+) -> Result<HashMap<ModelId, String>, StoreError> {
+    let ids = settlements.iter().filter_map(|settlement| rollup::unproven_model(&settlement.request));
+    let mut names = HashMap::new();
+    for id in ids.collect::<HashSet<_>>() {
+        if let Some(row) = transaction.row("SELECT name FROM models WHERE id = $1", values![id]).await? {
+            names.insert(id, row.get("name")?);
+        }
+    }
+    Ok(names)
+}
+
 async fn insert_all(
     transaction: &mut Transaction,
     shipment: &Shipment<'_>,
@@ -152,7 +167,8 @@ async fn insert_all(
 ) -> Result<Shipped, StoreError> {
     let mut requests = Vec::with_capacity(settlements.len() * records::REQUESTS.columns.len());
     let mut attempts = Vec::with_capacity(settlements.len() * records::ATTEMPTS.columns.len());
-    let mut rollup = Rollup::default();
+    let names = configured_names(transaction, settlements).await?;
+    let mut rollup = Rollup::new(&names);
     for settlement in settlements {
         records::push_request(&mut requests, settlement)?;
         for attempt in &settlement.attempts {

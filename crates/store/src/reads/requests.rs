@@ -11,7 +11,7 @@ use super::request::{StoredRequest, select_requests, stored_request};
 use crate::database::{Query, Transaction};
 use crate::error::StoreError;
 use crate::page::{Cursor, Page, PageRequest};
-use crate::ship::HOUR_US;
+use crate::ship::{COST_CAP_NANOS_USD, HOUR_US};
 use crate::store::{Store, check_scope};
 
 /// Hundreds of a status.
@@ -161,10 +161,10 @@ impl<'a> List<'a> {
             .filter("project_id =", filter.project_id)
             .filter("provider_id =", filter.provider_id)
             .filter("outcome =", filter.outcome.map(Outcome::as_str))
-            .filter("max_cost_nanos_usd >=", filter.min_cost);
+            .filter("max_cost_nanos_usd >=", filter.min_cost.map(|cost| cost.get().min(COST_CAP_NANOS_USD)));
         if let Some(model) = &filter.model {
-            // The sums do not tell apart names that no model has.
-            query.push(" AND model IN ('', ").bind(model).push(")");
+            // The sums do not tell apart names that no model has, or that were never served under a pattern.
+            query.push(" AND (model IN ('', ").bind(model).push(") OR model LIKE '%*')");
         }
         query.push(" ORDER BY hour DESC LIMIT ").bind(HOURS_AT_ONCE);
         query

@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 
 use tollgate_core::{
-    DeploymentId, KeyId, NanoUsd, Operation, OrganizationId, ProjectId, ProviderId, TeamId, TokenUsage,
+    DeploymentId, KeyId, ModelId, NanoUsd, Operation, OrganizationId, ProjectId, ProviderId, TeamId,
+    TokenUsage,
 };
 use tollgate_ledger::record::{Outcome, RequestRecord, Settlement};
 use uuid::Uuid;
@@ -20,7 +21,7 @@ pub(crate) const HOUR_US: i64 = 3_600_000_000;
 /// A record with more than these is not a real call. In the sums such figures are cut, because a sum that overflows its
 /// column would stop the shipping of everything behind it; the record itself keeps them.
 const COUNT_CAP: u64 = 1 << 36;
-const COST_CAP_NANOS_USD: i64 = 1_000_000_000_000_000;
+pub(crate) const COST_CAP_NANOS_USD: i64 = 1_000_000_000_000_000;
 /// Where the cost of one row stops growing (the statement below repeats it): a provider that reports absurd usage call
 /// after call would fill the column.
 const ROW_COST_CAP_NANOS_USD: i64 = 100_000_000_000_000_000;
@@ -104,19 +105,26 @@ struct Sums {
 }
 
 /// The sums of a shipment.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Rollup<'a> {
+    /// Of the models that [`unproven_model`] names.
+    names: &'a HashMap<ModelId, String>,
     groups: HashMap<Group<'a>, Sums>,
 }
 
 impl<'a> Rollup<'a> {
+    pub(super) fn new(names: &'a HashMap<ModelId, String>) -> Self {
+        Self { names, groups: HashMap::new() }
+    }
+
     pub(super) fn add(&mut self, settlement: &'a Settlement) {
         let request = &settlement.request;
-        let group = Group::of(request);
+        let group = Group::of(request, self.names);
         let sums = self.groups.entry(group).or_default();
         sums.requests += 1;
         sums.errors += u64::from(is_error(request.outcome));
-        sums.max_cost_nanos_usd = sums.max_cost_nanos_usd.max(request.cost.map_or(0, NanoUsd::get));
+        let cost_nanos_usd = request.cost.map_or(0, NanoUsd::get).min(COST_CAP_NANOS_USD);
+        sums.max_cost_nanos_usd = sums.max_cost_nanos_usd.max(cost_nanos_usd);
         sums.unknown_cost_requests += u64::from(request.cost.is_none());
         sums.latency_us = sums.latency_us.saturating_add(request.latency_us.min(COUNT_CAP));
         if let Some(time_to_first_token_us) = request.time_to_first_token_us {
@@ -159,17 +167,30 @@ const fn is_error(outcome: Outcome) -> bool {
     }
 }
 
+/// The model whose configured name stands for the requested one. Under a pattern such as `wild/*` a caller can invent
+/// any name, and only the provider knows which exist: a name gets a row of its own once it was served or consumed
+/// something. The record keeps the name in any case.
+pub(super) fn unproven_model(request: &RequestRecord) -> Option<ModelId> {
+    let unserved = matches!(request.outcome, Outcome::Refused | Outcome::Failed);
+    request.model_id.filter(|_| unserved && request.usage == TokenUsage::default())
+}
+
 impl<'a> Group<'a> {
-    fn of(request: &'a RequestRecord) -> Self {
+    fn of(request: &'a RequestRecord, names: &'a HashMap<ModelId, String>) -> Self {
         let payer = request.principal.payer;
+        let model = match (request.model_id, unproven_model(request)) {
+            // Names that no model has are the caller's invention; each would be a row.
+            (None, _) => "",
+            (Some(_), Some(id)) => names.get(&id).map_or("", String::as_str),
+            (Some(_), None) => &request.model,
+        };
         Self {
             organization_id: payer.organization_id,
             hour: request.started_at.0 - request.started_at.0.rem_euclid(HOUR_US),
             team_id: payer.team_id,
             project_id: payer.project_id,
             key_id: request.principal.key_id,
-            // Names that no model has are the caller's invention; each would be a row.
-            model: if request.model_id.is_some() { &request.model } else { "" },
+            model,
             provider_id: request.provider_id,
             deployment_id: request.deployment_id,
             operation: request.operation,

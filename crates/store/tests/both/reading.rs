@@ -1,4 +1,4 @@
-use tollgate_core::{KeyId, NanoUsd, Operation, UnixMicros};
+use tollgate_core::{KeyId, NanoUsd, Operation, TokenUsage, UnixMicros};
 use tollgate_ledger::journal::Position;
 use tollgate_ledger::record::Outcome;
 use tollgate_store::{
@@ -81,6 +81,33 @@ on_both_databases! {
         assert_eq!(requests(embeddings, from, to).await, 0);
     }
 
+    async fn names_invented_under_a_pattern_make_no_rows(test) {
+        let store = &test.store;
+        let tree = tree(store).await;
+        let wild = store.create_model(&admin(), tree.organization_id, model_draft("wild/*", vec![])).await.unwrap();
+        let settlements: Vec<_> = (0..20)
+            .map(|number| {
+                let mut one = full(&tree, NOW);
+                one.request.model = format!("wild/{number}").into();
+                one.request.model_id = Some(wild.id);
+                if number > 0 {
+                    one.request.outcome = Outcome::Failed;
+                    one.request.usage = TokenUsage::default();
+                    one.attempts.clear();
+                }
+                one
+            })
+            .collect();
+        store.system_ship(&shipment(Position::START, at(1), &settlements, &[])).await.unwrap();
+        let report = store.usage(&admin(), tree.organization_id, &asked(&[Dimension::Model])).await.unwrap();
+        let rows = report.groups.iter().map(|group| (group.model.as_deref(), group.totals.requests));
+        assert_eq!(rows.collect::<Vec<_>>(), [(Some("wild/*"), 19), (Some("wild/0"), 1)]);
+        let invented = RequestFilter { model: Some("wild/7".into()), ..RequestFilter::default() };
+        let page = PageRequest { after: None, limit: 3 };
+        let found = store.list_requests(&admin(), tree.organization_id, &invented, page).await.unwrap();
+        assert_eq!(found.items.len(), 1);
+    }
+
     async fn requests_are_listed_newest_first_without_gap_or_overlap(test) {
         let store = &test.store;
         let tree = tree(store).await;
@@ -135,11 +162,16 @@ on_both_databases! {
         dear.request.cost = Some(NanoUsd::new(2_000));
         store.system_ship(&shipment(at(1), at(2), std::slice::from_ref(&dear), &[])).await.unwrap();
         assert_eq!(list(RequestFilter { min_cost: dear.request.cost, ..costly }, 5).await, [dear.request]);
+        let mut absurd = full(&tree, UnixMicros(NOW.0 + HOUR));
+        absurd.request.cost = Some(NanoUsd::MAX);
+        store.system_ship(&shipment(at(2), at(3), std::slice::from_ref(&absurd), &[])).await.unwrap();
+        let dearest = RequestFilter { min_cost: Some(NanoUsd::MAX), ..RequestFilter::default() };
+        assert_eq!(list(dearest, 5).await, [absurd.request], "hours whose figures were cut are searched too");
         let from = Some(UnixMicros(NOW.0 + 2 * HOUR + 2));
         let to = Some(UnixMicros(NOW.0 + 3 * HOUR + 2));
         assert_eq!(list(RequestFilter { from, to, ..refused }, 5).await.len(), 1);
         let team = RequestFilter { team_id: Some(tree.team_id), ..RequestFilter::default() };
-        assert_eq!(list(team, 7).await.len(), 131);
+        assert_eq!(list(team, 7).await.len(), 132);
     }
 
     async fn requests_are_filtered(test) {
