@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{
-    ALT_SVC, CONNECTION, CONTENT_LENGTH, SET_COOKIE, STRICT_TRANSPORT_SECURITY, TE, TRAILER,
-    TRANSFER_ENCODING, UPGRADE,
+    ALT_SVC, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, LOCATION, PROXY_AUTHENTICATE, REFRESH, SET_COOKIE,
+    STRICT_TRANSPORT_SECURITY, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderName};
 use http_body::{Body, Frame, SizeHint};
@@ -99,11 +99,37 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
-/// Makes a provider's headers ours to send: limits that are not ours move to `x-upstream-…`, cookies stay behind.
+/// What a provider says of its own address, to browsers or of Tollgate's account must not be taken for a statement
+/// about ours. Nothing that is encoded is passed on, so nothing is said to be.
+const NOT_OURS_TO_SAY: [HeaderName; 14] = [
+    SET_COOKIE,
+    CONTENT_LENGTH,
+    CONTENT_ENCODING,
+    ALT_SVC,
+    STRICT_TRANSPORT_SECURITY,
+    LOCATION,
+    WWW_AUTHENTICATE,
+    PROXY_AUTHENTICATE,
+    REFRESH,
+    HeaderName::from_static("clear-site-data"),
+    HeaderName::from_static("report-to"),
+    HeaderName::from_static("nel"),
+    HeaderName::from_static("openai-organization"),
+    HeaderName::from_static("anthropic-organization-id"),
+];
+
+/// Makes a provider's headers ours to send: limits that are not ours move to `x-upstream-…`; cookies, credentials and
+/// orders to browsers stay behind.
 pub fn clean_provider_headers(headers: &mut HeaderMap) {
     remove_hop_by_hop(headers);
-    // What a provider says of its own address must not be taken for a statement about ours.
-    for name in [SET_COOKIE, CONTENT_LENGTH, ALT_SVC, STRICT_TRANSPORT_SECURITY] {
+    for name in NOT_OURS_TO_SAY {
+        headers.remove(name);
+    }
+    let is_policy = |name: &&HeaderName| {
+        name.as_str().starts_with("access-control-") || name.as_str().starts_with("content-security-policy")
+    };
+    let policies: Vec<HeaderName> = headers.keys().filter(is_policy).cloned().collect();
+    for name in policies {
         headers.remove(name);
     }
     let is_limit = |name: &str| {

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, FORWARDED, HOST, VIA};
+use http::header::{
+    ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, FORWARDED, HOST, ORIGIN, REFERER, VIA,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use tollgate_core::Dialect;
 use tollgate_upstream::OutboundBody;
@@ -145,16 +147,23 @@ fn request_problem(error: TranslateError) -> Problem {
     Problem::client(ErrorKind::InvalidRequest, error.to_string()).with_code("untranslatable_request")
 }
 
-/// The client's query goes along where the client's dialect does; keys in it were never read, so none may leave.
+/// What a query may say to a provider: which version of its API is meant. Anything else may be a credential.
+const QUERY_KEYS: [&str; 2] = ["api-version", "beta"];
+
+/// Of the client's query goes along what the client's dialect knows.
 fn with_query(path: &http::uri::PathAndQuery, query: Option<&str>) -> Uri {
-    let Some(query) = query else { return Uri::from(path.clone()) };
-    let kept: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with("key=")).collect();
+    let known = |pair: &&str| QUERY_KEYS.contains(&pair.split_once('=').map_or(*pair, |(key, _)| key));
+    let kept: Vec<&str> = query.unwrap_or_default().split('&').filter(known).collect();
+    if kept.is_empty() {
+        return Uri::from(path.clone());
+    }
     let joined = format!("{path}?{}", kept.join("&"));
     joined.parse().unwrap_or_else(|_| Uri::from(path.clone()))
 }
 
-/// Headers of the client that a provider must not see: its credentials, its connection, its network.
-const WITHHELD: [HeaderName; 11] = [
+/// Headers of the client that a provider must not see: its credentials, its connection, its network, the page that
+/// it runs in, and what names its organization, its address or its call to the provider in place of Tollgate.
+const WITHHELD: [HeaderName; 25] = [
     HOST,
     CONTENT_LENGTH,
     COOKIE,
@@ -162,11 +171,27 @@ const WITHHELD: [HeaderName; 11] = [
     FORWARDED,
     VIA,
     ACCEPT_ENCODING,
+    ORIGIN,
+    REFERER,
     HeaderName::from_static("proxy-authorization"),
     HeaderName::from_static("openai-organization"),
     HeaderName::from_static("openai-project"),
+    HeaderName::from_static("x-amz-security-token"),
+    HeaderName::from_static("x-auth-token"),
+    HeaderName::from_static("x-token"),
     HeaderName::from_static("x-real-ip"),
+    HeaderName::from_static("x-client-ip"),
+    HeaderName::from_static("true-client-ip"),
+    HeaderName::from_static("x-original-url"),
+    HeaderName::from_static("x-rewrite-url"),
+    HeaderName::from_static("x-http-method"),
+    HeaderName::from_static("x-http-method-override"),
+    HeaderName::from_static("x-method-override"),
+    // Callers share the provider's account: two of them may use the same key for different calls.
+    HeaderName::from_static("idempotency-key"),
+    HeaderName::from_static("x-idempotency-key"),
 ];
+const WITHHELD_PREFIXES: [&str; 3] = ["x-tollgate-", "x-forwarded-", "cf-"];
 
 fn headers(client: &HeaderMap, target: &Target) -> HeaderMap {
     let mut headers = client.clone();
@@ -174,10 +199,9 @@ fn headers(client: &HeaderMap, target: &Target) -> HeaderMap {
     for name in WITHHELD.iter().chain(&CREDENTIAL_HEADERS) {
         headers.remove(name);
     }
-    let ours = |name: &&HeaderName| {
-        name.as_str().starts_with("x-tollgate-") || name.as_str().starts_with("x-forwarded-")
-    };
-    let private: Vec<HeaderName> = headers.keys().filter(ours).cloned().collect();
+    let is_private =
+        |name: &&HeaderName| WITHHELD_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix));
+    let private: Vec<HeaderName> = headers.keys().filter(is_private).cloned().collect();
     for name in private {
         headers.remove(name);
     }
