@@ -216,6 +216,47 @@ async fn refusals_name_what_to_change_and_forward_nothing() {
 }
 
 #[tokio::test]
+async fn a_tier_is_open_where_it_has_a_price_or_nothing_has() {
+    let (_provider, mut gateway) = setup().await;
+    let price = |text: Value| Some(serde_json::from_value(text).unwrap());
+    let prices = [
+        price(
+            json!([{"input": "1", "output": "2"}, {"service_tier": "priority", "input": "3", "output": "4"}]),
+        ),
+        price(json!("unknown")),
+        price(json!("free")),
+    ];
+    for price in prices {
+        gateway.reconfigure(|configuration| {
+            for model in &mut configuration.models {
+                for deployment in &mut model.deployments {
+                    deployment.price.clone_from(&price);
+                }
+            }
+        });
+        let call = json!({"model": "oa", "messages": [], "service_tier": "priority"});
+        let answer = post(&gateway, "/v1/chat/completions", &call).await;
+        assert_eq!(answer.status, 200, "{price:?}: {}", answer.text());
+    }
+    let costs: Vec<_> = gateway.wait_for_settlements(3).await.iter().map(|one| one.request.cost).collect();
+    assert!(costs[0].unwrap().get() > 0);
+    assert_eq!((costs[1], costs[2].unwrap().get()), (None, 0));
+}
+
+#[tokio::test]
+async fn a_pattern_needs_more_than_its_prefix() {
+    let provider = ScriptedProvider::start().await;
+    let plan = GatewayPlan::default()
+        .provider("oa", "openai_compatible", &provider.url())
+        .model("wild/*", &[("oa", "", 1)]);
+    let gateway = TestGateway::start(plan);
+    let chat = "/v1/chat/completions";
+    let answer = post(&gateway, chat, &json!({"model": "wild/", "messages": []})).await;
+    assert_eq!((answer.status, provider.requests().len()), (404, 0), "{}", answer.text());
+    assert_eq!(post(&gateway, chat, &json!({"model": "wild/x", "messages": []})).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_stream_that_fails_before_content_is_tried_elsewhere_and_after_it_ends_with_an_error() {
     let (provider, gateway) = setup().await;
     let stream = canned::text_stream(Dialect::OpenaiChat).reply();

@@ -128,9 +128,9 @@ impl OrganizationView {
 }
 
 impl Model {
-    /// Whether a pattern resolves to this name: open, in the catalogue, or discovered from a provider.
+    /// Whether a pattern resolves to this name, which must go on where the prefix ends: open, in the catalogue, or discovered from a provider.
     fn admits(&self, name: &str) -> bool {
-        let Some(captured) = self.name.captured(name) else { return false };
+        let Some(captured) = self.name.captured(name).filter(|rest| !rest.is_empty()) else { return false };
         self.open || self.deployments.iter().any(|deployment| deployment.knows(captured))
     }
 }
