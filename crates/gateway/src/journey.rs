@@ -13,6 +13,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use http::Response;
+use tollgate_ledger::record::Outcome;
 
 use crate::answer::AnswerBody;
 use crate::core::Core;
@@ -40,7 +41,9 @@ pub async fn travel(core: &Rc<Core>, accepted: Accepted) -> Response<AnswerBody>
     match stages(core, accepted).await {
         Ok(answer) => answer,
         Err(refused) => {
-            core.gateway.metrics.refused(refused.problem.name());
+            if refused.outcome == Outcome::Refused {
+                core.gateway.metrics.refused(refused.problem.name());
+            }
             refused.into_response(dialect, request_id).await
         }
     }
