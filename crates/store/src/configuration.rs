@@ -163,6 +163,14 @@ impl Store {
         self.key_with_credentials(FIND, values![lookup.as_str()]).await
     }
 
+    /// Whether a credential was revoked, with its key or alone. Nothing revives it.
+    pub async fn system_is_revoked(&self, lookup: CredentialLookup) -> Result<bool, StoreError> {
+        const FIND: &str = "SELECT credentials.id FROM credentials JOIN keys ON keys.id = credentials.key_id \
+            WHERE credentials.lookup = $1 \
+            AND (credentials.revoked_at IS NOT NULL OR keys.revoked_at IS NOT NULL)";
+        Ok(self.database.row(FIND, values![lookup.as_str()]).await?.is_some())
+    }
+
     async fn key_with_credentials(
         &self,
         find: &'static str,

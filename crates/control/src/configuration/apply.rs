@@ -30,7 +30,7 @@ use conflicts::{conflicts, find_model, find_provider};
 pub enum ApplyError {
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The API made something that a file names too, or a file's key was revoked. Nothing was changed.
+    /// The API made something that a file names too. Nothing was changed.
     #[error("{}", .0.join("; "))]
     Conflicts(Vec<String>),
     /// Cannot happen: files may do everything.
@@ -246,6 +246,12 @@ impl Applying<'_> {
             self.store().update_key(&write, known.key.id, update).await?;
             return Ok(());
         }
+        if self.store().system_is_revoked(lookup).await? {
+            // Somebody revoked it through the API, perhaps at night: that holds, and the other objects are applied.
+            let (key, place) = (&file.name, format!("{}:{}", located.file.display(), located.line));
+            tracing::warn!(%key, %place, "the key's token was revoked and stays so; give it a new token or remove it");
+            return Ok(());
+        }
         let Some(owned_by) = self.owner(organization_id, &file.owned_by) else { return Ok(()) };
         let new = NewKey {
             owned_by,
@@ -260,8 +266,7 @@ impl Applying<'_> {
                     return Err(error.into());
                 }
                 let message = format!(
-                    "{}:{}: the name of the key `{}` is taken, or its token was revoked, which cannot be undone: use \
-                     another name or a new token",
+                    "{}:{}: the name of the key `{}` is taken: use another name",
                     located.file.display(),
                     located.line,
                     file.name

@@ -151,8 +151,24 @@ async fn files_are_applied_changed_and_removed_and_applying_again_changes_nothin
     assert_eq!(plane.get("/api/v1/models").await.json()["items"], json!([]));
     assert_eq!(plane.get("/api/v1/providers").await.json()["items"], json!([]));
     // A revoked key does not come back with its file.
-    let error = plane.control.apply(&wanted).await.unwrap_err();
-    assert!(error.to_string().contains("revoked"), "{error}");
+    plane.control.apply(&wanted).await.unwrap();
+    assert!(plane.sink.latest().credential(lookup).is_none());
+    assert_eq!(plane.get("/api/v1/providers").await.json()["items"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_files_key_that_was_revoked_by_hand_stays_dead_and_holds_nothing_up() {
+    let plane = TestPlane::new().await;
+    let (directory, key) = (tempfile::tempdir().unwrap(), new_key());
+    plane.control.apply(&objects(directory.path(), &key, OBJECTS)).await.unwrap();
+    let id = plane.get("/api/v1/keys").await.json()["items"][0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(plane.post(&format!("/api/v1/keys/{id}/revoke"), json!({})).await.status, 200);
+    let lighter = objects(directory.path(), &key, &OBJECTS.replace("weight: 0", "weight: 5"));
+    plane.control.apply(&lighter).await.unwrap();
+    let lookup = token::parse(TokenKind::Key, key.as_bytes()).unwrap();
+    assert!(plane.sink.latest().credential(lookup).is_none());
+    let models = plane.get("/api/v1/models").await.json();
+    assert_eq!(models["items"][0]["deployments"][1]["weight"], 5);
 }
 
 #[tokio::test]

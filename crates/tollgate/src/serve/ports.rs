@@ -31,7 +31,8 @@ pub(crate) struct GatewayView {
 impl DataPlaneView for GatewayView {
     fn deployments(&self) -> Vec<DeploymentHealth> {
         let views = self.gateway.health.views(self.gateway.clock.now());
-        let asked = |view: &HealthView| view.successes + view.failures > 0 || view.rate_limited_until.is_some();
+        let asked =
+            |view: &HealthView| view.successes + view.failures > 0 || view.rate_limited_until.is_some();
         let seen = views.into_iter().filter(|(_, view)| asked(view));
         let shown = seen.map(|(deployment_id, view)| DeploymentHealth {
             deployment_id,
