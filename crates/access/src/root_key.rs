@@ -51,7 +51,11 @@ pub enum RootKeyError {
 }
 
 /// 32 secret bytes. Lives in a file or the environment, never in the store.
-pub struct RootKey(Zeroizing<[u8; 32]>);
+pub struct RootKey {
+    bytes: Zeroizing<[u8; 32]>,
+    /// The file that was made for it a moment ago.
+    made: Option<PathBuf>,
+}
 
 impl fmt::Debug for RootKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -61,7 +65,7 @@ impl fmt::Debug for RootKey {
 
 impl RootKey {
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
-        Self(Zeroizing::new(bytes))
+        Self { bytes: Zeroizing::new(bytes), made: None }
     }
 
     /// The text that `place` (a file or variable, for the error message) holds.
@@ -107,17 +111,25 @@ impl RootKey {
         };
         let mut bytes = [0; 32];
         getrandom::fill(&mut bytes).map_err(|error| RootKeyError::Randomness(error.to_string()))?;
-        let key = Self::from_bytes(bytes);
-        let text = Zeroizing::new(format!("{}\n", BASE64.encode(key.0.as_slice())));
+        let key = Self { made: Some(path.to_owned()), ..Self::from_bytes(bytes) };
+        let text = Zeroizing::new(format!("{}\n", BASE64.encode(key.bytes.as_slice())));
         file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
         Ok(key)
+    }
+
+    /// Takes back a file that was made for this key: it opens nothing, and must not be taken for the right one later.
+    pub fn discard_if_new(&self) {
+        if let Some(path) = &self.made {
+            // What cannot be removed is told by the next start's error, as this one's.
+            let _ = std::fs::remove_file(path);
+        }
     }
 
     /// A key for one purpose (HKDF-SHA-256).
     pub(crate) fn derive(&self, purpose: Purpose) -> Option<Zeroizing<[u8; 32]>> {
         let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, b"tollgate root key");
         let mut derived = Zeroizing::new([0; 32]);
-        let pseudo_random_key = salt.extract(self.0.as_slice());
+        let pseudo_random_key = salt.extract(self.bytes.as_slice());
         let label = [purpose.label()];
         let okm = pseudo_random_key.expand(&label, hkdf::HKDF_SHA256).ok()?;
         okm.fill(derived.as_mut_slice()).ok()?;
@@ -136,7 +148,11 @@ mod tests {
         let path = directory.path().join(DEFAULT_FILE_NAME);
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let second = RootKey::find(None, None, directory.path()).unwrap();
-        assert_eq!(*first.0, *second.0);
+        assert_eq!(*first.bytes, *second.bytes);
+        second.discard_if_new();
+        assert!(path.exists(), "a key that was there before is kept");
+        first.discard_if_new();
+        assert!(!path.exists());
     }
 
     #[test]

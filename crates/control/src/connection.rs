@@ -14,7 +14,10 @@ use tollgate_store::{Store, StoreError};
 pub enum OpenError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("{0}; start with the root key that this database was made with")]
+    #[error(
+        "{0}: the store was made with another root key; put its `root.key` into the data directory, or name it with \
+         --root-key-file"
+    )]
     Seal(#[from] SealError),
     #[error("the database holds no pepper: it was damaged, restore a backup")]
     NoPepper,
@@ -58,7 +61,7 @@ impl Installation {
             Some(known) => known,
             None => store.system_setting_or_insert("data_key", &Sealer::new_data_key(root)?).await?,
         };
-        let sealer = Sealer::of_data_key(root, &data_key)?;
+        let sealer = Sealer::of_data_key(root, &data_key).inspect_err(|_| root.discard_if_new())?;
         let sealed: SealedPeppers = match store.system_setting("peppers").await? {
             Some(known) => known,
             None => store.system_setting_or_insert("peppers", &SealedPeppers::first(&sealer)?).await?,
