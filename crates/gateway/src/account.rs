@@ -20,11 +20,13 @@ use tollgate_telemetry::{Finished, Series};
 use tollgate_wire::{Field, Peeked};
 
 mod attempts;
+mod bounds;
 mod caller;
 mod measure;
 mod observe;
 
 pub use attempts::{AttemptEnd, AttemptPlan};
+pub use bounds::Bounds;
 pub use measure::Measured;
 
 use crate::core::Core;

@@ -324,3 +324,47 @@ async fn what_could_not_be_priced_afterwards_is_refused_before_it_is_sent() {
     call["service_tier"] = "default".into();
     assert_eq!(post(&gateway, "/v1/chat/completions", &call).await.status, 200);
 }
+
+#[tokio::test]
+async fn usage_beyond_what_the_call_can_have_used_is_charged_at_the_bound_and_flagged() {
+    let chat = "/v1/chat/completions";
+    let reply = |input: u64, output: u64| {
+        json!({"id": "x", "model": "m", "choices": [{"index": 0, "finish_reason": "stop",
+            "message": {"role": "assistant", "content": "four words are here"}}],
+            "usage": {"prompt_tokens": input, "completion_tokens": output, "total_tokens": input + output}})
+    };
+    let call =
+        json!({"model": "oa", "max_tokens": 10, "n": 2, "messages": [{"role": "user", "content": "hi"}]});
+    let (most_input, body_bytes) = (8_192, call.to_string().len() as u64);
+    for stream in [false, true] {
+        let (provider, gateway) = setup().await;
+        let mut call = call.clone();
+        call["stream"] = stream.into();
+        let cases = [
+            (reply(50, 20), UsageSource::Reported),
+            (reply(1_000_000, 20), UsageSource::Quarantined),
+            (reply(50, 1_000_000), UsageSource::Quarantined),
+            (reply(0, 0), UsageSource::Estimated),
+        ];
+        for (reply, _) in &cases {
+            provider.forget_rules();
+            let mut delta = reply.clone();
+            delta["choices"][0]["delta"] = delta["choices"][0]["message"].take();
+            let events = [canned::data(&delta), "data: [DONE]\n\n".into()];
+            let whole = Reply::json(200, reply.to_string());
+            provider.on(Match::any(), if stream { Reply::events(events) } else { whole });
+            assert_eq!(post(&gateway, chat, &call).await.status, 200);
+        }
+        let settled = gateway.wait_for_settlements(cases.len()).await;
+        for (one, (reply, source)) in settled.iter().zip(&cases) {
+            let usage = one.request.usage;
+            assert_eq!(one.request.usage_source, *source, "{reply}");
+            assert!(
+                (body_bytes..most_input).contains(&usage.total_input()) || usage.input <= 50,
+                "{usage:?}"
+            );
+            assert!((1..=20).contains(&usage.total_output()), "{usage:?}");
+            assert!(one.request.cost.is_some_and(|cost| cost.get() > 0));
+        }
+    }
+}

@@ -4,8 +4,8 @@ use super::{Field, Peeked};
 
 /// Allowed for each image or file that the body only points at.
 pub const TOKENS_PER_REFERENCE: u64 = 8_192;
-/// What chat templates add around the whole prompt.
-const TEMPLATE_TOKENS: u64 = 16;
+/// What chat templates add around the whole prompt; some open models' have a system prompt of their own.
+const TEMPLATE_TOKENS: u64 = 1_024;
 /// The largest prompt that providers add by themselves when tools are given.
 const TOOL_PROMPT_TOKENS: u64 = 2_048;
 

@@ -16,7 +16,7 @@ use tollgate_wire::{Peeked, StreamObserver};
 use super::failure::{Failure, ProviderAnswer};
 use super::outbound::{Outbound, Translation};
 use super::{first_content, whole_answer};
-use crate::account::{Account, AttemptEnd, Measured};
+use crate::account::{Account, AttemptEnd, Bounds, Measured};
 use crate::core::{Core, HeldBytes};
 use crate::journey::admit::Terms;
 use crate::journey::shortlist::Eligible;
@@ -77,6 +77,15 @@ impl Call {
     /// When the call came in, for dialects whose answers are dated.
     pub fn created_unix_s(&self) -> u64 {
         u64::try_from(self.started_at.as_secs()).unwrap_or(0)
+    }
+
+    /// The most that an answer of the target can honestly have used. A beta may have other limits than the catalogue.
+    pub fn bounds(&self, target: &Target, terms: &Terms) -> Bounds {
+        let deployment = &target.deployment;
+        let facts = deployment.facts(deployment.upstream_model(&self.model_pattern, &self.model));
+        let limits =
+            facts.map(|facts| &facts.limits).filter(|_| !self.headers.contains_key("anthropic-beta"));
+        Bounds::of(self.dialect, &self.peeked, terms, limits)
     }
 
     /// Bytes of memory that the call's body takes.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use http::response::Parts;
 use http_body_util::{BodyExt, Limited};
+use tollgate_core::Operation;
 use tollgate_ledger::record::Outcome;
 use tollgate_upstream::{InboundBody, ReadError};
 use tollgate_wire::translate::translate_response;
@@ -90,7 +91,9 @@ impl Reading {
 
 async fn measure(call: &Call, eligible: &Eligible, terms: &Terms, answer: &Answer, body: &Bytes) -> Measured {
     let reported = answer.usage();
-    match Measured::reported(reported, true, call.operation, terms) {
+    let produced = answer.text_bytes > 0 || call.operation == Operation::Embedding;
+    let bounds = || call.bounds(&eligible.target, terms);
+    match Measured::reported(reported, true, produced, call.operation, terms, bounds) {
         Ok(measured) => measured,
         Err(source) => {
             let produced = (produced_text(eligible.dialect, body), 1.0);

@@ -254,7 +254,10 @@ impl Flow {
         // A stream that was stopped early did not reach its final figures, whatever it told before.
         let is_final = this.observer.usage_is_final();
         let partial = reported.as_ref().ok().copied().flatten();
-        let measured = Measured::reported(reported, is_final, this.call.operation, &this.terms);
+        let produced = this.observer.content_seen();
+        let bounds = || this.call.bounds(&this.target, &this.terms);
+        let measured =
+            Measured::reported(reported, is_final, produced, this.call.operation, &this.terms, bounds);
         let end = End {
             ending,
             status: this.status,
