@@ -1,4 +1,4 @@
-//! Forgetting old records; the hourly sums stay.
+//! Forgetting old records; the hourly and daily sums stay.
 
 use tollgate_core::UnixMicros;
 use uuid::Uuid;

@@ -5,7 +5,7 @@ use sqlx::AssertSqlSafe;
 use crate::database::{Database, Transaction, values};
 use crate::error::StoreError;
 
-pub(crate) const TABLES: [&str; 18] = [
+pub(crate) const TABLES: [&str; 19] = [
     "versions",
     "changes",
     "settings",
@@ -24,6 +24,7 @@ pub(crate) const TABLES: [&str; 18] = [
     "request_records",
     "usage_records",
     "usage_hourly",
+    "usage_daily",
 ];
 
 /// How a column's values travel.

@@ -20,8 +20,8 @@ use crate::database::{Query, Transaction, values};
 use crate::error::StoreError;
 use crate::store::Store;
 use bulk::insert;
-use rollup::Rollup;
-pub(crate) use rollup::{COST_CAP_NANOS_USD, HOUR_US};
+pub(crate) use rollup::{COST_CAP_NANOS_USD, DAY_US, HOUR_US, start_of};
+use rollup::{DAILY, HOURLY, Rollup};
 
 impl Store {
     /// How far each core's journal of an instance has been shipped; a core without an entry is at
@@ -49,7 +49,7 @@ impl Store {
             .collect()
     }
 
-    /// Stores the records, their hourly sums and the new position, or nothing.
+    /// Stores the records, their hourly and daily sums and the new position, or nothing.
     ///
     /// # Errors
     ///
@@ -181,7 +181,9 @@ async fn insert_all(
         return Ok(Shipped { requests, ..Shipped::default() });
     }
     let attempts = insert(transaction, &records::ATTEMPTS, attempts).await?;
-    insert(transaction, &rollup::ROLLUPS, rollup.into_values()).await?;
+    let sums = rollup.into_rows();
+    insert(transaction, &HOURLY, sums.hourly).await?;
+    insert(transaction, &DAILY, sums.daily).await?;
     let mut objects = Vec::new();
     for object in shipment.provider_objects {
         records::push_provider_object(&mut objects, object);

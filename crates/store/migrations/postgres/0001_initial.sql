@@ -310,3 +310,34 @@ CREATE TABLE usage_hourly (
     PRIMARY KEY (organization_id, hour, team_id, project_id, key_id, model, provider_id, deployment_id, operation,
         outcome)
 );
+
+-- The same sums for whole days of UTC: long ranges read these, and hours only at their ends.
+CREATE TABLE usage_daily (
+    organization_id UUID NOT NULL,
+    day BIGINT NOT NULL,
+    team_id UUID NOT NULL,
+    project_id UUID NOT NULL,
+    key_id UUID NOT NULL,
+    model TEXT COLLATE "C" NOT NULL,
+    provider_id UUID NOT NULL,
+    deployment_id UUID NOT NULL,
+    operation TEXT COLLATE "C" NOT NULL,
+    outcome TEXT COLLATE "C" NOT NULL,
+    requests BIGINT NOT NULL,
+    attempts BIGINT NOT NULL,
+    errors BIGINT NOT NULL,
+    tokens_input BIGINT NOT NULL,
+    tokens_cache_read BIGINT NOT NULL,
+    tokens_cache_write BIGINT NOT NULL,
+    tokens_cache_write_long BIGINT NOT NULL,
+    tokens_output BIGINT NOT NULL,
+    tokens_reasoning BIGINT NOT NULL,
+    cost_nanos_usd BIGINT NOT NULL,
+    max_cost_nanos_usd BIGINT NOT NULL,
+    unknown_cost_requests BIGINT NOT NULL,
+    latency_us BIGINT NOT NULL,
+    time_to_first_token_us BIGINT NOT NULL,
+    time_to_first_token_count BIGINT NOT NULL,
+    PRIMARY KEY (organization_id, day, team_id, project_id, key_id, model, provider_id, deployment_id, operation,
+        outcome)
+);

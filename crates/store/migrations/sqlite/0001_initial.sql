@@ -305,3 +305,34 @@ CREATE TABLE usage_hourly (
     PRIMARY KEY (organization_id, hour, team_id, project_id, key_id, model, provider_id, deployment_id, operation,
         outcome)
 ) STRICT, WITHOUT ROWID;
+
+-- The same sums for whole days of UTC: long ranges read these, and hours only at their ends.
+CREATE TABLE usage_daily (
+    organization_id BLOB NOT NULL,
+    day INTEGER NOT NULL,
+    team_id BLOB NOT NULL,
+    project_id BLOB NOT NULL,
+    key_id BLOB NOT NULL,
+    model TEXT NOT NULL,
+    provider_id BLOB NOT NULL,
+    deployment_id BLOB NOT NULL,
+    operation TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    requests INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    errors INTEGER NOT NULL,
+    tokens_input INTEGER NOT NULL,
+    tokens_cache_read INTEGER NOT NULL,
+    tokens_cache_write INTEGER NOT NULL,
+    tokens_cache_write_long INTEGER NOT NULL,
+    tokens_output INTEGER NOT NULL,
+    tokens_reasoning INTEGER NOT NULL,
+    cost_nanos_usd INTEGER NOT NULL,
+    max_cost_nanos_usd INTEGER NOT NULL,
+    unknown_cost_requests INTEGER NOT NULL,
+    latency_us INTEGER NOT NULL,
+    time_to_first_token_us INTEGER NOT NULL,
+    time_to_first_token_count INTEGER NOT NULL,
+    PRIMARY KEY (organization_id, day, team_id, project_id, key_id, model, provider_id, deployment_id, operation,
+        outcome)
+) STRICT, WITHOUT ROWID;

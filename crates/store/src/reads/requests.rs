@@ -11,7 +11,7 @@ use super::request::{StoredRequest, select_requests, stored_request};
 use crate::database::{Query, Transaction};
 use crate::error::StoreError;
 use crate::page::{Cursor, Page, PageRequest};
-use crate::ship::{COST_CAP_NANOS_USD, HOUR_US};
+use crate::ship::{COST_CAP_NANOS_USD, DAY_US, HOUR_US};
 use crate::store::{Store, check_scope};
 
 /// Hundreds of a status.
@@ -54,11 +54,11 @@ pub struct RequestFilter {
     pub stream: Option<bool>,
 }
 
-/// How many hours of the sums are looked at in one go.
-const HOURS_AT_ONCE: usize = 48;
+/// How many days of the sums are looked at in one go at most; the first go looks at one, each further go at more.
+const MAX_DAYS_AT_ONCE: usize = 16;
 
 impl Store {
-    /// Newest first. Where the hourly sums can tell, hours without a matching request are skipped, so that rare matches
+    /// Newest first. Where the sums can tell, days and hours without a matching request are skipped, so that rare matches
     /// among very many requests are found quickly.
     pub async fn list_requests(
         &self,
@@ -129,10 +129,10 @@ impl<'a> List<'a> {
     ) -> Result<Vec<StoredRequest>, StoreError> {
         let mut items = Vec::new();
         let mut bounds = self.bounds();
+        let mut days_at_once = 1;
         loop {
-            let query = self.hours_query(bounds.clone());
-            let rows = transaction.rows(query.sql(), query.values()).await?;
-            let hours = rows.iter().map(|row| row.get("hour")).collect::<Result<Vec<i64>, _>>()?;
+            let days = times(transaction, &self.days_query(bounds.clone(), days_at_once), "day").await?;
+            let hours = times(transaction, &self.hours_query(bounds.clone(), &days), "hour").await?;
             for window in windows(&hours) {
                 let window = window.start.max(bounds.start)..window.end.min(bounds.end);
                 let missing = wanted.saturating_sub_unsigned(items.len() as u64);
@@ -141,33 +141,79 @@ impl<'a> List<'a> {
                     return Ok(items);
                 }
             }
-            match hours.last() {
-                Some(&oldest) if hours.len() == HOURS_AT_ONCE => bounds.end = oldest,
+            match days.last() {
+                Some(&oldest) if days.len() == days_at_once => bounds.end = oldest,
                 _ => return Ok(items),
             }
+            days_at_once = MAX_DAYS_AT_ONCE.min(days_at_once * 2);
         }
     }
 
-    /// The newest hours within the bounds that have a matching request.
-    fn hours_query(&self, bounds: Range<i64>) -> Query<'a> {
-        let filter = self.filter;
-        let mut query =
-            Query::new("SELECT DISTINCT hour FROM usage_hourly WHERE requests > 0 AND organization_id = ");
+    /// The newest days within the bounds that have a matching request.
+    fn days_query(&self, bounds: Range<i64>, limit: usize) -> Query<'a> {
+        let mut query = Query::new("SELECT DISTINCT day FROM usage_daily WHERE organization_id = ");
+        query.bind(self.organization_id);
+        self.push_sums_conditions(&mut query, bounds);
+        query.push(" ORDER BY day DESC LIMIT ").bind(limit);
+        query
+    }
+
+    /// The hours of these days (newest first) within the bounds that have a matching request: of the daily rows that
+    /// match, each hour's own row is looked up by its key.
+    fn hours_query(&self, bounds: Range<i64>, days: &[i64]) -> Query<'a> {
+        let oldest = days.last().copied().unwrap_or(bounds.end);
+        let mut query = Query::new("WITH hours (hour) AS (SELECT CAST(0 AS BIGINT) WHERE 1 = 0");
+        for day in days {
+            for number in (0..24).rev() {
+                let hour = day.saturating_add(number * HOUR_US);
+                if hour > bounds.start.saturating_sub(HOUR_US) && hour < bounds.end {
+                    query.push(" UNION ALL SELECT ").bind(hour);
+                }
+            }
+        }
+        query.push(
+            "), matches AS MATERIALIZED (SELECT day, team_id, project_id, key_id, model, provider_id, deployment_id, \
+             operation, outcome FROM usage_daily WHERE organization_id = ",
+        );
+        query.bind(self.organization_id);
+        self.push_sums_conditions(&mut query, oldest..bounds.end);
+        query.push(
+            ") SELECT hours.hour FROM hours WHERE EXISTS (SELECT 1 FROM matches CROSS JOIN usage_hourly AS hourly \
+             WHERE matches.day = hours.hour - hours.hour % 86400000000 AND hourly.hour = hours.hour \
+             AND hourly.team_id = matches.team_id AND hourly.project_id = matches.project_id \
+             AND hourly.key_id = matches.key_id AND hourly.model = matches.model \
+             AND hourly.provider_id = matches.provider_id AND hourly.deployment_id = matches.deployment_id \
+             AND hourly.operation = matches.operation AND hourly.outcome = matches.outcome \
+             AND hourly.requests > 0 AND hourly.organization_id = ",
+        );
         query
             .bind(self.organization_id)
-            .filter("hour >", Some(bounds.start.saturating_sub(HOUR_US)))
-            .filter("hour <", Some(bounds.end))
+            .filter("hourly.max_cost_nanos_usd >=", self.min_cost())
+            .push(") ORDER BY hours.hour DESC");
+        query
+    }
+
+    /// What daily rows have to fulfil.
+    fn push_sums_conditions(&self, query: &mut Query<'a>, bounds: Range<i64>) {
+        let filter = self.filter;
+        query
+            .push(" AND requests > 0")
+            .filter("day >", Some(bounds.start.saturating_sub(DAY_US)))
+            .filter("day <", Some(bounds.end))
             .filter("team_id =", filter.team_id)
             .filter("project_id =", filter.project_id)
             .filter("provider_id =", filter.provider_id)
             .filter("outcome =", filter.outcome.map(Outcome::as_str))
-            .filter("max_cost_nanos_usd >=", filter.min_cost.map(|cost| cost.get().min(COST_CAP_NANOS_USD)));
+            .filter("max_cost_nanos_usd >=", self.min_cost());
         if let Some(model) = &filter.model {
             // The sums do not tell apart names that no model has, or that were never served under a pattern.
             query.push(" AND (model IN ('', ").bind(model).push(") OR model LIKE '%*')");
         }
-        query.push(" ORDER BY hour DESC LIMIT ").bind(HOURS_AT_ONCE);
-        query
+    }
+
+    /// As far as the sums know it.
+    fn min_cost(&self) -> Option<i64> {
+        self.filter.min_cost.map(|cost| cost.get().min(COST_CAP_NANOS_USD))
     }
 
     fn rows_query(&self, bounds: Range<i64>, limit: i64) -> Query<'a> {
@@ -213,6 +259,14 @@ impl<'a> List<'a> {
         query.push(" ORDER BY records.started_at DESC, records.request_id DESC LIMIT ").bind(limit);
         query
     }
+}
+
+async fn times(
+    transaction: &mut Transaction,
+    query: &Query<'_>,
+    column: &'static str,
+) -> Result<Vec<i64>, StoreError> {
+    transaction.rows(query.sql(), query.values()).await?.iter().map(|row| row.get(column)).collect()
 }
 
 /// Hours that follow each other, joined; newest first, as they come.

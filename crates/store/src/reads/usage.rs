@@ -1,4 +1,6 @@
-//! Totals from the hourly sums.
+//! Totals from the hourly and daily sums.
+
+mod totals_query;
 
 use serde::{Deserialize, Serialize};
 use tollgate_access::{Proof, authorize::UsageRead};
@@ -9,10 +11,10 @@ use tollgate_core::{
 use tollgate_ledger::record::Outcome;
 
 use super::request::tokens;
-use crate::database::{Query, Row, TypedId};
+use crate::database::{Row, TypedId};
 use crate::error::StoreError;
-use crate::ship::HOUR_US;
 use crate::store::{Store, check_scope};
+use totals_query::totals_query;
 
 /// The most groups that a report contains.
 const MAX_GROUPS: usize = 10_000;
@@ -33,44 +35,6 @@ pub enum Dimension {
     Deployment,
     Operation,
     Outcome,
-}
-
-impl Dimension {
-    /// The expression to group by.
-    const fn group(self) -> &'static str {
-        match self {
-            Self::Hour => "hour",
-            Self::Day => "(hour - hour % 86400000000)",
-            Self::Team => "team_id",
-            Self::Project => "project_id",
-            Self::Key => "key_id",
-            Self::Model => "model",
-            Self::Provider => "provider_id",
-            Self::Deployment => "deployment_id",
-            Self::Operation => "operation",
-            Self::Outcome => "outcome",
-        }
-    }
-
-    /// The group and, for ids, its name; names of deleted objects too.
-    const fn select(self) -> &'static str {
-        match self {
-            Self::Hour => "hour AS hour, ",
-            Self::Day => "(hour - hour % 86400000000) AS day, ",
-            Self::Team => "team_id, (SELECT name FROM teams WHERE teams.id = team_id) AS team_name, ",
-            Self::Project => {
-                "project_id, (SELECT name FROM projects WHERE projects.id = project_id) AS project_name, "
-            }
-            Self::Key => "key_id, (SELECT name FROM keys WHERE keys.id = key_id) AS key_name, ",
-            Self::Model => "model, ",
-            Self::Provider => {
-                "provider_id, (SELECT name FROM providers WHERE providers.id = provider_id) AS provider_name, "
-            }
-            Self::Deployment => "deployment_id, ",
-            Self::Operation => "operation, ",
-            Self::Outcome => "outcome, ",
-        }
-    }
 }
 
 /// Which hours and calls count.
@@ -170,55 +134,6 @@ impl Store {
             .collect::<Result<Vec<_>, _>>()?;
         Ok(UsageReport { groups, truncated })
     }
-}
-
-const fn hour_of(time: UnixMicros) -> i64 {
-    time.0.saturating_sub(time.0.rem_euclid(HOUR_US))
-}
-
-fn totals_query(organization_id: OrganizationId, asked: &UsageQuery) -> Query<'_> {
-    let mut query = Query::new("SELECT ");
-    for dimension in &asked.group_by {
-        query.push(dimension.select());
-    }
-    query.push(
-        "CAST(COALESCE(SUM(requests), 0) AS BIGINT) AS requests, \
-         CAST(COALESCE(SUM(attempts), 0) AS BIGINT) AS attempts, \
-         CAST(COALESCE(SUM(errors), 0) AS BIGINT) AS errors, \
-         CAST(COALESCE(SUM(tokens_input), 0) AS BIGINT) AS tokens_input, \
-         CAST(COALESCE(SUM(tokens_cache_read), 0) AS BIGINT) AS tokens_cache_read, \
-         CAST(COALESCE(SUM(tokens_cache_write), 0) AS BIGINT) AS tokens_cache_write, \
-         CAST(COALESCE(SUM(tokens_cache_write_long), 0) AS BIGINT) AS tokens_cache_write_long, \
-         CAST(COALESCE(SUM(tokens_output), 0) AS BIGINT) AS tokens_output, \
-         CAST(COALESCE(SUM(tokens_reasoning), 0) AS BIGINT) AS tokens_reasoning, \
-         CAST(COALESCE(SUM(cost_nanos_usd / 1000000000), 0) AS BIGINT) AS cost_dollars, \
-         CAST(COALESCE(SUM(cost_nanos_usd % 1000000000), 0) AS BIGINT) AS cost_rest_nanos, \
-         CAST(COALESCE(SUM(unknown_cost_requests), 0) AS BIGINT) AS unknown_cost_requests, \
-         CAST(COALESCE(SUM(latency_us), 0) AS BIGINT) AS latency_us, \
-         CAST(COALESCE(SUM(time_to_first_token_us), 0) AS BIGINT) AS time_to_first_token_us, \
-         CAST(COALESCE(SUM(time_to_first_token_count), 0) AS BIGINT) AS time_to_first_token_count \
-         FROM usage_hourly WHERE organization_id = ",
-    );
-    let filter = &asked.filter;
-    query
-        .bind(organization_id)
-        .filter("hour >=", Some(hour_of(asked.from)))
-        .filter("hour <", Some(asked.to))
-        .filter("team_id =", filter.team_id)
-        .filter("project_id =", filter.project_id)
-        .filter("key_id =", filter.key_id)
-        .filter("model =", filter.model.as_ref())
-        .filter("provider_id =", filter.provider_id)
-        .filter("deployment_id =", filter.deployment_id)
-        .filter("operation =", filter.operation.map(Operation::as_str))
-        .filter("outcome =", filter.outcome.map(Outcome::as_str));
-    for list in [" GROUP BY ", " ORDER BY "] {
-        for (index, dimension) in asked.group_by.iter().enumerate() {
-            query.push(if index == 0 { list } else { ", " }).push(dimension.group());
-        }
-    }
-    query.push(" LIMIT ").bind(MAX_GROUPS + 1);
-    query
 }
 
 fn usage_group(row: &Row, dimensions: &[Dimension]) -> Result<UsageGroup, StoreError> {

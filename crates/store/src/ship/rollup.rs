@@ -1,9 +1,11 @@
-//! Hourly sums, so that totals never read single records.
+//! Hourly and daily sums, so that totals never read single records.
 //!
 //! A request counts once, at the deployment that answered; tokens, cost and attempts count at the deployment that
 //! consumed them. Sums over any set of rows are therefore right for every grouping.
 
-use std::collections::HashMap;
+mod tables;
+
+use std::collections::{BTreeMap, HashMap};
 
 use tollgate_core::{
     DeploymentId, KeyId, ModelId, NanoUsd, Operation, OrganizationId, ProjectId, ProviderId, TeamId,
@@ -12,73 +14,27 @@ use tollgate_core::{
 use tollgate_ledger::record::{Outcome, RequestRecord, Settlement};
 use uuid::Uuid;
 
-use super::bulk::BulkInsert;
 use crate::database::Value;
+pub(super) use tables::{DAILY, HOURLY};
 
 /// One hour in microseconds.
 pub(crate) const HOUR_US: i64 = 3_600_000_000;
+/// One day in microseconds.
+pub(crate) const DAY_US: i64 = 24 * HOUR_US;
 
 /// A record with more than these is not a real call. In the sums such figures are cut, because a sum that overflows its
 /// column would stop the shipping of everything behind it; the record itself keeps them.
 const COUNT_CAP: u64 = 1 << 36;
 pub(crate) const COST_CAP_NANOS_USD: i64 = 1_000_000_000_000_000;
-/// Where the cost of one row stops growing (the statement below repeats it): a provider that reports absurd usage call
+/// Where the cost of one row stops growing (`tables` repeats it): a provider that reports absurd usage call
 /// after call would fill the column.
 const ROW_COST_CAP_NANOS_USD: i64 = 100_000_000_000_000_000;
-
-pub(super) static ROLLUPS: BulkInsert = BulkInsert::new(
-    "usage_hourly",
-    &[
-        "organization_id",
-        "hour",
-        "team_id",
-        "project_id",
-        "key_id",
-        "model",
-        "provider_id",
-        "deployment_id",
-        "operation",
-        "outcome",
-        "requests",
-        "attempts",
-        "errors",
-        "tokens_input",
-        "tokens_cache_read",
-        "tokens_cache_write",
-        "tokens_cache_write_long",
-        "tokens_output",
-        "tokens_reasoning",
-        "cost_nanos_usd",
-        "max_cost_nanos_usd",
-        "unknown_cost_requests",
-        "latency_us",
-        "time_to_first_token_us",
-        "time_to_first_token_count",
-    ],
-    "(organization_id, hour, team_id, project_id, key_id, model, provider_id, deployment_id, operation, outcome) \
-        DO UPDATE SET requests = usage_hourly.requests + excluded.requests, \
-        attempts = usage_hourly.attempts + excluded.attempts, \
-        errors = usage_hourly.errors + excluded.errors, \
-        tokens_input = usage_hourly.tokens_input + excluded.tokens_input, \
-        tokens_cache_read = usage_hourly.tokens_cache_read + excluded.tokens_cache_read, \
-        tokens_cache_write = usage_hourly.tokens_cache_write + excluded.tokens_cache_write, \
-        tokens_cache_write_long = usage_hourly.tokens_cache_write_long + excluded.tokens_cache_write_long, \
-        tokens_output = usage_hourly.tokens_output + excluded.tokens_output, \
-        tokens_reasoning = usage_hourly.tokens_reasoning + excluded.tokens_reasoning, \
-        cost_nanos_usd = CASE WHEN usage_hourly.cost_nanos_usd > 100000000000000000 - excluded.cost_nanos_usd \
-        THEN 100000000000000000 ELSE usage_hourly.cost_nanos_usd + excluded.cost_nanos_usd END, \
-        max_cost_nanos_usd = CASE WHEN excluded.max_cost_nanos_usd > usage_hourly.max_cost_nanos_usd \
-        THEN excluded.max_cost_nanos_usd ELSE usage_hourly.max_cost_nanos_usd END, \
-        unknown_cost_requests = usage_hourly.unknown_cost_requests + excluded.unknown_cost_requests, \
-        latency_us = usage_hourly.latency_us + excluded.latency_us, \
-        time_to_first_token_us = usage_hourly.time_to_first_token_us + excluded.time_to_first_token_us, \
-        time_to_first_token_count = usage_hourly.time_to_first_token_count + excluded.time_to_first_token_count",
-);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Group<'a> {
     organization_id: OrganizationId,
-    hour: i64,
+    /// Of the hour or of the day.
+    start: i64,
     team_id: Option<TeamId>,
     project_id: Option<ProjectId>,
     key_id: Option<KeyId>,
@@ -147,17 +103,35 @@ impl<'a> Rollup<'a> {
         }
     }
 
-    /// The rows, in the order of their key: transactions that lock several rows lock them in one order.
-    pub(super) fn into_values(self) -> Vec<Value<'a>> {
-        let mut groups: Vec<_> = self.groups.into_iter().collect();
-        groups.sort_unstable_by_key(|(group, _)| *group);
-        let mut values = Vec::with_capacity(groups.len() * ROLLUPS.columns.len());
-        for (group, sums) in groups {
-            group.push(&mut values);
-            sums.push(&mut values);
+    pub(super) fn into_rows(self) -> Rows<'a> {
+        let mut daily: BTreeMap<Group<'a>, Sums> = BTreeMap::new();
+        for (group, sums) in &self.groups {
+            let group = Group { start: start_of(DAY_US, group.start), ..*group };
+            daily.entry(group).or_default().merge(sums);
         }
-        values
+        Rows { hourly: values(self.groups.into_iter().collect()), daily: values(daily) }
     }
+}
+
+/// The rows of a shipment's sums, in the order of their key: transactions that lock several rows lock them in one order.
+#[derive(Debug)]
+pub(super) struct Rows<'a> {
+    pub(super) hourly: Vec<Value<'a>>,
+    pub(super) daily: Vec<Value<'a>>,
+}
+
+fn values<'a>(groups: BTreeMap<Group<'a>, Sums>) -> Vec<Value<'a>> {
+    let mut values = Vec::with_capacity(groups.len() * HOURLY.columns.len());
+    for (group, sums) in groups {
+        group.push(&mut values);
+        sums.push(&mut values);
+    }
+    values
+}
+
+/// The beginning of the hour or day of UTC, or of another period of that length, that contains the time.
+pub(crate) const fn start_of(period_us: i64, time_us: i64) -> i64 {
+    time_us.saturating_sub(time_us.rem_euclid(period_us))
 }
 
 const fn is_error(outcome: Outcome) -> bool {
@@ -186,7 +160,7 @@ impl<'a> Group<'a> {
         };
         Self {
             organization_id: payer.organization_id,
-            hour: request.started_at.0 - request.started_at.0.rem_euclid(HOUR_US),
+            start: start_of(HOUR_US, request.started_at.0),
             team_id: payer.team_id,
             project_id: payer.project_id,
             key_id: request.principal.key_id,
@@ -201,7 +175,7 @@ impl<'a> Group<'a> {
     fn push(self, values: &mut Vec<Value<'a>>) {
         values.extend([
             self.organization_id.into(),
-            self.hour.into(),
+            self.start.into(),
             self.team_id.map_or(Uuid::nil(), TeamId::as_uuid).into(),
             self.project_id.map_or(Uuid::nil(), ProjectId::as_uuid).into(),
             self.key_id.map_or(Uuid::nil(), KeyId::as_uuid).into(),
@@ -229,6 +203,30 @@ impl Sums {
         }
         let cost = cost.map_or(0, NanoUsd::get).min(COST_CAP_NANOS_USD);
         self.cost_nanos_usd = self.cost_nanos_usd.saturating_add(cost).min(ROW_COST_CAP_NANOS_USD);
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.attempts += other.attempts;
+        self.errors += other.errors;
+        let (tokens, more) = (&mut self.tokens, &other.tokens);
+        for (sum, count) in [
+            (&mut tokens.input, more.input),
+            (&mut tokens.cache_read, more.cache_read),
+            (&mut tokens.cache_write, more.cache_write),
+            (&mut tokens.cache_write_long, more.cache_write_long),
+            (&mut tokens.output, more.output),
+            (&mut tokens.reasoning, more.reasoning),
+            (&mut self.latency_us, other.latency_us),
+            (&mut self.time_to_first_token_us, other.time_to_first_token_us),
+        ] {
+            *sum = sum.saturating_add(count);
+        }
+        self.cost_nanos_usd =
+            self.cost_nanos_usd.saturating_add(other.cost_nanos_usd).min(ROW_COST_CAP_NANOS_USD);
+        self.max_cost_nanos_usd = self.max_cost_nanos_usd.max(other.max_cost_nanos_usd);
+        self.unknown_cost_requests += other.unknown_cost_requests;
+        self.time_to_first_token_count += other.time_to_first_token_count;
     }
 
     fn push(self, values: &mut Vec<Value<'_>>) {

@@ -18,4 +18,5 @@ mod reading;
 mod records;
 mod schema;
 mod shipping;
+mod sums;
 mod system;

@@ -45,11 +45,16 @@ async fn no_list_of_requests_scans_or_sorts_the_table() {
     for after in [None, Some(cursor)] {
         for (index, filter) in filters() {
             let list = List { organization_id, filter: &filter, after, is_postgres: false };
-            let hours = plan(&database, &list.hours_query(list.bounds())).await;
-            let found = hours
-                .iter()
-                .any(|line| line.contains("PRIMARY KEY (organization_id=? AND hour>? AND hour<?)"));
-            assert!(found && hours.len() == 1, "{hours:?}");
+            let days = plan(&database, &list.days_query(list.bounds(), 2)).await;
+            let found =
+                days.iter().any(|line| line.contains("PRIMARY KEY (organization_id=? AND day>? AND day<?)"));
+            assert!(found && days.len() == 1, "{days:?}");
+            let hours = plan(&database, &list.hours_query(list.bounds(), &[20_000 * DAY_US])).await;
+            let found = hours.iter().any(|line| {
+                line.contains("SEARCH hourly USING PRIMARY KEY (organization_id=? AND hour=? AND team_id=?")
+                    && line.contains("outcome=?")
+            });
+            assert!(found && hours.iter().all(|line| !line.contains("SCAN usage")), "{hours:?}");
             let query = list.rows_query(list.bounds(), 100);
             let plan = plan(&database, &query).await;
             let found = plan.iter().any(|line| line.starts_with("SEARCH records") && line.contains(index));
