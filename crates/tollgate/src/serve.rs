@@ -43,7 +43,7 @@ pub(crate) struct Options {
     /// Address of the API, and of the admin API unless that has its own [default: 127.0.0.1:8080]
     #[arg(long, env = "TOLLGATE_LISTEN", value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
-    /// Own address of admin API, console and metrics; the other one then answers 404 for them
+    /// Own address of admin API and metrics; the other one then answers 404 for them
     #[arg(long, env = "TOLLGATE_ADMIN_LISTEN", value_name = "ADDRESS")]
     admin_listen: Option<SocketAddr>,
     /// Where everything is kept that Tollgate writes [default: data]

@@ -1,6 +1,6 @@
 //! A month of requests: busy on workdays, quiet at night, with retries, refusals and a few failures.
 
-use tollgate_catalog::ServiceTier;
+use tollgate_catalog::{PriceList, ServiceTier};
 use tollgate_core::{Dialect, Fault, InstanceId, NanoUsd, Operation, RequestId, TokenUsage, UnixMicros};
 use tollgate_ledger::journal::Position;
 use tollgate_ledger::record::{
@@ -27,6 +27,8 @@ pub(super) async fn ship(
     callers: &[Caller],
     offers: &[Offer],
 ) -> Result<u64, DemoError> {
+    // The history is of chats; a model without a price for output, such as one for embeddings, does not chat.
+    let offers: Vec<&Offer> = offers.iter().filter(|offer| offer.chats(plan.now)).collect();
     if callers.is_empty() || offers.is_empty() {
         return Ok(0);
     }
@@ -59,13 +61,23 @@ pub(super) async fn ship(
     Ok(requests)
 }
 
+impl Offer {
+    fn chats(&self, at: UnixMicros) -> bool {
+        let answer = TokenUsage { output: 1, ..TokenUsage::default() };
+        let is_priced = |prices: &PriceList| prices.cost(&answer, ServiceTier::Standard, at).is_ok();
+        self.deployments
+            .iter()
+            .all(|deployment| deployment.prices.is_unknown() || is_priced(&deployment.prices))
+    }
+}
+
 struct Traffic<'a> {
     random: Random,
     instance_id: InstanceId,
     version: u64,
     plan: &'a DemoPlan,
     callers: &'a [Caller],
-    offers: &'a [Offer],
+    offers: Vec<&'a Offer>,
 }
 
 /// How a request went, before it is written down.
@@ -103,7 +115,7 @@ impl Traffic<'_> {
         // Each caller has a favourite model.
         let favourite = u64::from(caller.share) % models;
         let chosen = if self.random.per_mille(700) { favourite } else { self.random.below(models) };
-        let offer = self.offers.get(usize::try_from(chosen).ok()?)?;
+        let offer = *self.offers.get(usize::try_from(chosen).ok()?)?;
         let course = self.course(offer);
         Some(self.record(caller, offer, course))
     }
