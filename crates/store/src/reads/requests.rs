@@ -189,7 +189,8 @@ impl<'a> List<'a> {
         query
             .bind(self.organization_id)
             .filter("hourly.max_cost_nanos_usd >=", self.min_cost())
-            .push(") ORDER BY hours.hour DESC");
+            // The offset keeps PostgreSQL from joining all hours at once.
+            .push(" LIMIT 1 OFFSET 0) ORDER BY hours.hour DESC");
         query
     }
 
