@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tollgate_catalog::Catalog;
 use tollgate_core::{ModelPattern, OrganizationId, ProjectId, ProviderId, TeamId};
 
+use crate::grants::Grants;
 use crate::objects::{
     Configuration, CredentialObject, DeploymentObject, KeyObject, KeyOwner, ModelObject, ProviderObject,
 };
@@ -45,18 +46,18 @@ pub fn build(configuration: &Configuration) -> Result<Snapshot, Vec<Problem>> {
     Ok(snapshot)
 }
 
-/// A key as requests see it. `team_id` is the team of the owning project, or the owning team itself.
-pub fn active_key(key: &KeyObject, team_id: TeamId) -> ActiveKey {
+/// A key as requests see it. `team_id` is the team of the owning project, or the owning team itself; `grants` are the
+/// key's own, shared where possible.
+pub fn active_key(key: &KeyObject, team_id: TeamId, grants: Arc<Grants>) -> ActiveKey {
     let project_id = match key.owned_by {
         KeyOwner::Team(_) => None,
         KeyOwner::Project(project_id) => Some(project_id),
     };
-    let payer = Payer { organization_id: key.organization_id, team_id: Some(team_id), project_id };
     ActiveKey {
         id: key.id,
         name: key.name.as_str().into(),
-        principal: Principal { subject: Subject::None, payer, key_id: Some(key.id), credential_id: None },
-        grants: key.grants.clone(),
+        payer: Payer { organization_id: key.organization_id, team_id: Some(team_id), project_id },
+        grants,
         expires_at: key.expires_at,
     }
 }
@@ -69,7 +70,12 @@ pub fn active_credential(credential: &CredentialObject, key: Arc<ActiveKey>) -> 
         pepper_version: credential.pepper_version,
         hash: credential.hash,
         expires_at: credential.expires_at,
-        principal: Principal { credential_id: Some(credential.id), ..key.principal },
+        principal: Principal {
+            subject: Subject::None,
+            payer: key.payer,
+            key_id: Some(key.id),
+            credential_id: Some(credential.id),
+        },
         key,
     }
 }
@@ -187,6 +193,7 @@ impl Builder {
         let team_of: HashMap<ProjectId, TeamId> =
             configuration.projects.iter().map(|project| (project.id, project.team_id)).collect();
         let mut keys = HashMap::new();
+        let mut shared = HashMap::<&Grants, Arc<Grants>>::new();
         for key in configuration.keys.iter().filter(|key| key.revoked_at.is_none()) {
             let team_id = match key.owned_by {
                 KeyOwner::Team(team_id) => Some(team_id),
@@ -194,7 +201,8 @@ impl Builder {
             };
             match team_id {
                 Some(team_id) => {
-                    keys.insert(key.id, Arc::new(active_key(key, team_id)));
+                    let grants = shared.entry(&key.grants).or_insert_with(|| Arc::new(key.grants.clone()));
+                    keys.insert(key.id, Arc::new(active_key(key, team_id, Arc::clone(grants))));
                 }
                 None => self.problem(format!("key \"{}\"", key.name), "its project does not exist"),
             }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use tollgate_core::ModelPattern;
 
 /// Patterns over public model names. An empty `allow` allows nothing; `["*"]` allows every model.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Grants {
     #[schemars(with = "Vec<String>")]

@@ -13,7 +13,7 @@ use tollgate_core::{
 
 use crate::grants::Grants;
 use crate::objects::{CredentialAlgorithm, TimeoutOverrides};
-use crate::principal::Principal;
+use crate::principal::{Payer, Principal};
 
 /// The public part of a key's text: what a credential is found by.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -37,9 +37,10 @@ impl fmt::Debug for CredentialLookup {
 pub struct ActiveKey {
     pub id: KeyId,
     pub name: Box<str>,
-    /// Who calls and pays when this key is used; the credential id is filled in per credential.
-    pub principal: Principal,
-    pub grants: Grants,
+    /// Who pays when this key is used.
+    pub payer: Payer,
+    /// Shared by the keys that were built together and may use the same.
+    pub grants: Arc<Grants>,
     pub expires_at: Option<UnixMicros>,
 }
 

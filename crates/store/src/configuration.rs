@@ -211,7 +211,7 @@ async fn load<T>(
     sql: &'static str,
     read: fn(&Row) -> Result<T, StoreError>,
 ) -> Result<Vec<T>, StoreError> {
-    transaction.rows(sql, values![]).await?.iter().map(read).collect()
+    transaction.read_each(sql, values![], read).await
 }
 
 fn change(row: &Row) -> Result<Change, StoreError> {

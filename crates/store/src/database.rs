@@ -8,6 +8,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
+use futures_util::TryStreamExt;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, PgPool, Postgres, SqlSafeStr, Sqlite, SqlitePool};
@@ -219,6 +220,33 @@ impl Transaction {
         values: &[Value<'_>],
     ) -> Result<Option<Row>, StoreError> {
         Ok(self.rows(sql, values).await?.into_iter().next())
+    }
+
+    /// Like [`Self::rows`], read one by one: database rows take several times the memory of what is read from them.
+    pub(crate) async fn read_each<T>(
+        &mut self,
+        sql: impl SqlSafeStr,
+        values: &[Value<'_>],
+        read: fn(&Row) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut items = Vec::new();
+        match self {
+            Self::Sqlite(transaction) => {
+                let query = sqlx::query_with::<Sqlite, _>(sql, sqlite_arguments(values)?);
+                let mut rows = query.fetch(&mut **transaction);
+                while let Some(row) = rows.try_next().await? {
+                    items.push(read(&Row::Sqlite(row))?);
+                }
+            }
+            Self::Postgres(transaction) => {
+                let query = sqlx::query_with::<Postgres, _>(sql, postgres_arguments(values)?);
+                let mut rows = query.fetch(&mut **transaction);
+                while let Some(row) = rows.try_next().await? {
+                    items.push(read(&Row::Postgres(row))?);
+                }
+            }
+        }
+        Ok(items)
     }
 
     pub(crate) async fn commit(self) -> Result<(), StoreError> {

@@ -57,7 +57,7 @@ pub(crate) async fn active_credentials(
         return Ok(Vec::new());
     }
     let team_id = team_of(installation, stored.key.owned_by).await?;
-    let key = Arc::new(active_key(&stored.key, team_id));
+    let key = Arc::new(active_key(&stored.key, team_id, Arc::new(stored.key.grants.clone())));
     Ok(stored.credentials.iter().map(|credential| active_credential(credential, Arc::clone(&key))).collect())
 }
 
