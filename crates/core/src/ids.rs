@@ -149,6 +149,16 @@ typed_ids! {
     AuditEventId = "audit";
     /// A token for the admin API.
     AdminTokenId = "adm";
+    /// Money over a window.
+    BudgetId = "bud";
+    /// A temporary increase of a budget.
+    IncreaseId = "inc";
+    /// Requests, tokens or concurrency over a window.
+    LimitId = "lim";
+    /// An address that alerts are sent to.
+    WebhookId = "hook";
+    /// Something that somebody should know.
+    AlertId = "alert";
 }
 
 #[cfg(test)]

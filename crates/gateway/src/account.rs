@@ -87,6 +87,7 @@ impl Account {
             time_to_first_token_us: None,
             overhead_us: 0,
             served_from: None,
+            refused_by: None,
             decision: DecisionRecord { snapshot_version: version, ..Default::default() },
             trace: None,
         };

@@ -1,11 +1,14 @@
 //! What the journal carries and the store keeps: one record per request, one per attempt, and the reasons.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use tollgate_core::{
-    DeploymentId, Dialect, Fault, InstanceId, ModelId, NanoUsd, Operation, ProviderId, RequestId, TokenUsage,
-    UnixMicros,
+    BudgetId, DeploymentId, Dialect, Fault, InstanceId, ModelId, NanoUsd, Operation, ProviderId, RequestId,
+    TokenUsage, UnixMicros,
 };
 use tollgate_state::Principal;
+use tollgate_state::governance::Member;
 
 /// An entry of the journal. The variant order is part of the format, and the same as [`JournalEntry`]'s.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -16,6 +19,8 @@ pub enum JournalRecord {
     Settled(Box<Settlement>),
     /// A provider handed out an id that later calls will name.
     ProviderObject(ProviderObjectRecord),
+    /// An attempt under way holds more than its intent said; written before what it pays for is let through.
+    Extended(Extension),
 }
 
 /// An entry to be written, borrowed from whoever holds it. Add variants at the end.
@@ -24,6 +29,7 @@ pub enum JournalEntry<'a> {
     Intent(&'a Intent),
     Settled(&'a Settlement),
     ProviderObject(&'a ProviderObjectRecord),
+    Extended(&'a Extension),
 }
 
 /// What is about to be tried, so that a crash leaves a trace of it.
@@ -45,6 +51,38 @@ pub struct Intent {
     pub price_version: Option<u64>,
     /// Upper bound of the prompt, from its bytes.
     pub input_bound_tokens: u64,
+    /// What is reserved for the attempt; a crash turns it into charges.
+    pub holds: Vec<Charge>,
+    /// What the attempt before it was charged, whose own record is written with the settlement only.
+    pub previous_charges: Vec<Charge>,
+}
+
+/// A larger reservation of an attempt that is under way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Extension {
+    pub request_id: RequestId,
+    pub attempt: u16,
+    /// All that is reserved from now on, in place of what was before.
+    pub holds: Vec<Charge>,
+}
+
+/// The count of one budget, for one member, in one window.
+#[derive(
+    Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
+pub struct BalanceKey {
+    pub budget_id: BudgetId,
+    #[schemars(with = "String")]
+    pub member: Member,
+    /// Where the window begins; of a rolling window, its bucket.
+    pub window_start: UnixMicros,
+}
+
+/// An amount on a balance: reserved in an intent, spent in a usage record. Never negative.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Charge {
+    pub balance: Arc<BalanceKey>,
+    pub amount_nano_usd: NanoUsd,
 }
 
 /// A request that came to its end, with every attempt it made.
@@ -152,6 +190,8 @@ pub struct RequestRecord {
     pub overhead_us: u64,
     /// What answered instead of a provider, for example a cache.
     pub served_from: Option<Box<str>>,
+    /// The balance that could not pay for the call, where one refused it.
+    pub refused_by: Option<Arc<BalanceKey>>,
     pub decision: DecisionRecord,
     /// W3C trace id and parent span id of the caller, if it sent one.
     pub trace: Option<TraceParent>,
@@ -190,6 +230,8 @@ pub struct UsageRecord {
     pub time_to_first_token_us: Option<u64>,
     /// The provider's own request id.
     pub upstream_request_id: Option<Box<str>>,
+    /// What it spent on each budget that counts it, in the window in which it was admitted.
+    pub charges: Vec<Charge>,
 }
 
 /// Why the request went where it went.
@@ -227,6 +269,10 @@ pub enum Verdict {
     Incapable,
     /// No retry was left for it.
     NoRetryLeft,
+    /// A budget cannot pay for it.
+    Unaffordable,
+    /// A limit of its provider or of itself is used up.
+    OverLimit,
 }
 
 /// An id that a provider handed out, with its owner and the deployment that holds it.
@@ -256,7 +302,7 @@ pub enum RecordError {
 }
 
 /// The first byte of every payload; raised when a record's shape changes.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 impl JournalEntry<'_> {
     /// Appends the entry's bytes to `buffer`.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tollgate_catalog::Catalog;
 use tollgate_core::{ModelPattern, OrganizationId, ProjectId, ProviderId, TeamId};
 
+use crate::governance::Governance;
 use crate::grants::Grants;
 use crate::objects::{
     Configuration, CredentialObject, DeploymentObject, KeyObject, KeyOwner, ModelObject, ProviderObject,
@@ -43,6 +44,7 @@ pub fn build(configuration: &Configuration) -> Result<Snapshot, Vec<Problem>> {
     let mut snapshot = builder.snapshot;
     snapshot.version = configuration.version;
     snapshot.deployments = Arc::new(builder.deployments);
+    snapshot.governance = Arc::new(Governance::new(&configuration.budgets, &configuration.limits));
     Ok(snapshot)
 }
 
@@ -153,7 +155,13 @@ impl Builder {
                 Err(message) => self.problem(place, message),
             }
         }
-        Model { id: object.id, name: object.name.clone(), open: object.open, deployments }
+        Model {
+            id: object.id,
+            name: object.name.clone(),
+            open: object.open,
+            tags: object.tags.as_slice().into(),
+            deployments,
+        }
     }
 
     fn deployment(

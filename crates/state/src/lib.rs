@@ -4,6 +4,7 @@
 //! plane looks things up in it. A request keeps the snapshot it began with.
 
 pub mod build;
+pub mod governance;
 pub mod grants;
 pub mod objects;
 pub mod ports;

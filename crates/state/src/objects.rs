@@ -10,6 +10,7 @@ use tollgate_core::{
     SecretText, TeamId, UnixMicros,
 };
 
+use crate::governance::{BudgetObject, LimitObject};
 use crate::grants::Grants;
 use crate::snapshot::CredentialLookup;
 
@@ -108,6 +109,9 @@ pub struct ModelObject {
     /// A pattern normally resolves only to names in the catalogue or discovered from the provider; an open one
     /// resolves to any valid name.
     pub open: bool,
+    /// Free words that budgets, limits and grants can name instead of single models.
+    #[serde(default)]
+    pub tags: Vec<Box<str>>,
     pub deployments: Vec<DeploymentObject>,
     pub enabled: bool,
     pub owner: Owner,
@@ -187,4 +191,6 @@ pub struct Configuration {
     /// Not revoked; expired ones may be among them.
     pub keys: Vec<KeyObject>,
     pub credentials: Vec<CredentialObject>,
+    pub budgets: Vec<BudgetObject>,
+    pub limits: Vec<LimitObject>,
 }

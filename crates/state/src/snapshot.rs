@@ -11,6 +11,7 @@ use tollgate_core::{
     DeploymentId, KeyId, ModelId, ModelPattern, OrganizationId, ProviderId, SecretText, UnixMicros,
 };
 
+use crate::governance::Governance;
 use crate::grants::Grants;
 use crate::objects::{CredentialAlgorithm, TimeoutOverrides};
 use crate::principal::{Payer, Principal};
@@ -101,6 +102,7 @@ pub struct Model {
     pub id: ModelId,
     pub name: ModelPattern,
     pub open: bool,
+    pub tags: Box<[Box<str>]>,
     pub deployments: Vec<Arc<Deployment>>,
 }
 
@@ -178,6 +180,8 @@ pub struct Snapshot {
     pub(crate) credentials: HashTrieMapSync<CredentialLookup, Arc<ActiveCredential>>,
     /// All deployments of all organizations, by slot. Shared by snapshots that differ in keys only.
     pub deployments: Arc<Vec<Arc<Deployment>>>,
+    /// Shared by snapshots that have the same budgets and limits.
+    pub governance: Arc<Governance>,
 }
 
 impl Snapshot {
@@ -210,7 +214,7 @@ impl Snapshot {
         Self { version, credentials, ..self.clone() }
     }
 
-    /// A snapshot with another set of models and providers and the same credentials.
+    /// A snapshot with another set of models, providers, budgets and limits, and the same credentials.
     #[must_use]
     pub fn with_models_of(&self, other: &Self) -> Self {
         Self { credentials: self.credentials.clone(), ..other.clone() }

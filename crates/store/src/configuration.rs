@@ -47,6 +47,8 @@ impl StoredConfiguration {
             providers.push(object);
         }
         Ok(Configuration {
+            budgets: Vec::new(),
+            limits: Vec::new(),
             version: self.version,
             organizations: self.organizations,
             teams: self.teams,

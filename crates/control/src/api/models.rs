@@ -214,6 +214,7 @@ pub(crate) fn preview(id: ModelId, organization_id: OrganizationId, draft: &Mode
         enabled: deployment.enabled,
     });
     ModelObject {
+        tags: Vec::new(),
         id,
         organization_id,
         name: draft.name.clone(),

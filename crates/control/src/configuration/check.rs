@@ -195,6 +195,7 @@ fn model_object(
         enabled: deployment.enabled,
     });
     ModelObject {
+        tags: Vec::new(),
         id: ModelId::generate(),
         organization_id,
         name: model.name.clone(),

@@ -235,6 +235,7 @@ impl Traffic<'_> {
             time_to_first_token_us: last.and_then(|last| last.time_to_first_token_us),
             overhead_us,
             served_from: None,
+            refused_by: None,
             decision: self.decision(offer, &attempts),
             trace: None,
         };
@@ -290,6 +291,7 @@ fn attempt(
     latency_us: u64,
 ) -> UsageRecord {
     UsageRecord {
+        charges: Vec::new(),
         attempt: u16::try_from(number).unwrap_or(u16::MAX),
         deployment_id: deployment.id,
         provider_id: deployment.provider_id,

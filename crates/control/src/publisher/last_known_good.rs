@@ -184,6 +184,8 @@ fn decode(bytes: &[u8]) -> Result<(Configuration, OpenPeppers), LastKnownGoodErr
     let content: Content = postcard::from_bytes(bytes).map_err(unreadable)?;
     let objects: Objects = serde_json::from_str(&content.objects).map_err(unreadable)?;
     let configuration = Configuration {
+        budgets: Vec::new(),
+        limits: Vec::new(),
         version: content.version,
         organizations: objects.organizations,
         teams: objects.teams,

@@ -128,6 +128,8 @@ impl Open {
             upstream_model: plan.upstream_model.clone(),
             price_version: Some(plan.prices.version().get()),
             input_bound_tokens: plan.input_bound_tokens,
+            holds: Vec::new(),
+            previous_charges: Vec::new(),
         };
         let mut buffer = self.core.scratch.take();
         buffer.clear();
@@ -185,6 +187,7 @@ impl Open {
             latency_us: micros_since(pending.started),
             time_to_first_token_us: pending.first_token_us,
             upstream_request_id: end.upstream_request_id,
+            charges: Vec::new(),
         });
     }
 

@@ -6,7 +6,9 @@ use tollgate_core::{Fault, InstanceId, NanoUsd, RequestId, TokenUsage};
 
 use super::PriceInterrupted;
 use crate::journal::Position;
-use crate::record::{DecisionRecord, Intent, Outcome, RequestRecord, Settlement, UsageRecord, UsageSource};
+use crate::record::{
+    Charge, DecisionRecord, Extension, Intent, Outcome, RequestRecord, Settlement, UsageRecord, UsageSource,
+};
 
 const INTERRUPTED: &str = "interrupted";
 
@@ -41,6 +43,15 @@ impl OpenRequests {
         }
     }
 
+    /// Notes that an attempt under way holds more. Without its intent it is of a request that was settled.
+    pub(super) fn extend(&mut self, extension: Extension) {
+        let Some(open) = self.requests.get_mut(&extension.request_id) else { return };
+        let mut intents = std::iter::once(&mut open.first).chain(&mut open.more);
+        if let Some(intent) = intents.find(|intent| intent.attempt == extension.attempt) {
+            intent.holds = extension.holds;
+        }
+    }
+
     pub(super) fn end(&mut self, request_id: RequestId) {
         self.requests.remove(&request_id);
     }
@@ -69,14 +80,17 @@ impl Open {
         self.first.attempt == attempt || self.more.iter().any(|intent| intent.attempt == attempt)
     }
 
-    /// Made of the intents alone, so that doing it again gives the same. What an attempt consumed is unknown; its
-    /// prompt's upper bound stands in for it.
+    /// Made of the intents alone, so that doing it again gives the same. What an attempt consumed is unknown: it is
+    /// charged what was reserved for it, and its prompt's upper bound stands in for its tokens.
     fn interrupted(self, instance_id: InstanceId, price: &PriceInterrupted) -> Settlement {
         let mut usage = TokenUsage::ZERO;
         let mut cost = Some(NanoUsd::ZERO);
         let mut attempts = Vec::with_capacity(1 + self.more.len());
-        for intent in std::iter::once(&self.first).chain(&self.more) {
-            let attempt = interrupted_attempt(intent, price);
+        let mut intents = std::iter::once(&self.first).chain(&self.more).peekable();
+        while let Some(intent) = intents.next() {
+            // An attempt that another one followed had ended, and that one's intent says with what charge.
+            let charges = intents.peek().map_or(&intent.holds, |next| &next.previous_charges);
+            let attempt = interrupted_attempt(intent, charges.clone(), price);
             usage.input = usage.input.saturating_add(attempt.usage.input);
             cost = cost.zip(attempt.cost).and_then(|(sum, cost)| sum.checked_add(cost));
             attempts.push(attempt);
@@ -113,6 +127,7 @@ impl Open {
             time_to_first_token_us: None,
             overhead_us: 0,
             served_from: None,
+            refused_by: None,
             decision: DecisionRecord::default(),
             trace: None,
         };
@@ -120,8 +135,9 @@ impl Open {
     }
 }
 
-fn interrupted_attempt(intent: &Intent, price: &PriceInterrupted) -> UsageRecord {
+fn interrupted_attempt(intent: &Intent, charges: Vec<Charge>, price: &PriceInterrupted) -> UsageRecord {
     let usage = TokenUsage { input: intent.input_bound_tokens, ..TokenUsage::ZERO };
+    let charged = charges.iter().map(|charge| charge.amount_nano_usd).max();
     UsageRecord {
         attempt: intent.attempt,
         deployment_id: intent.deployment_id,
@@ -133,12 +149,13 @@ fn interrupted_attempt(intent: &Intent, price: &PriceInterrupted) -> UsageRecord
         outcome: Outcome::Interrupted,
         error_kind: Some(INTERRUPTED.into()),
         served: false,
-        cost: price(intent, &usage),
+        cost: charged.or_else(|| price(intent, &usage)),
         usage,
         usage_source: UsageSource::Estimated,
         price_version: intent.price_version,
         latency_us: 0,
         time_to_first_token_us: None,
         upstream_request_id: None,
+        charges,
     }
 }

@@ -98,6 +98,8 @@ fn principal() -> Principal {
 
 fn intent(request: u8, attempt: u16) -> Intent {
     Intent {
+        holds: Vec::new(),
+        previous_charges: Vec::new(),
         request_id: request_id(request),
         attempt,
         started_at: UnixMicros(1_000 + i64::from(attempt)),
@@ -117,6 +119,7 @@ fn intent(request: u8, attempt: u16) -> Intent {
 
 fn settlement(request: u8, attempts: u16) -> Settlement {
     let attempt = |attempt| UsageRecord {
+        charges: Vec::new(),
         attempt,
         deployment_id: DeploymentId::from_bytes([30; 16]),
         provider_id: ProviderId::from_bytes([40; 16]),
@@ -166,6 +169,7 @@ fn settlement(request: u8, attempts: u16) -> Settlement {
             time_to_first_token_us: None,
             overhead_us: 1,
             served_from: None,
+            refused_by: None,
             decision: DecisionRecord::default(),
             trace: None,
         },

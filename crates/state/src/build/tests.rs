@@ -33,6 +33,7 @@ fn model(provider: &ProviderObject, name: &str, upstream_model: Option<&str>) ->
         organization_id: provider.organization_id,
         name: ModelPattern::parse(name).unwrap(),
         open: false,
+        tags: Vec::new(),
         deployments: vec![DeploymentObject {
             id: DeploymentId::generate(),
             provider_id: provider.id,
@@ -94,6 +95,8 @@ fn configuration() -> Configuration {
         keys: vec![key],
         credentials: vec![credential],
         models: Vec::new(),
+        budgets: Vec::new(),
+        limits: Vec::new(),
     }
 }
 

@@ -75,10 +75,12 @@ pub(crate) fn settlement(
         time_to_first_token_us: Some(412_000),
         overhead_us: 31,
         served_from: None,
+        refused_by: None,
         decision: DecisionRecord { snapshot_version: 12, candidates, translation: Vec::new() },
         trace: None,
     };
     let attempt = UsageRecord {
+        charges: Vec::new(),
         attempt: 0,
         deployment_id,
         provider_id,

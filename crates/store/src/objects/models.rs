@@ -104,6 +104,7 @@ impl Store {
             values![id, organization_id, &name, draft.open, draft.enabled, owner_text(owner), now, now];
         write.execute_named(ObjectKind::Model, &name, INSERT, arguments).await?;
         let mut created = ModelObject {
+            tags: Vec::new(),
             id,
             organization_id,
             name: draft.name,
@@ -198,6 +199,7 @@ impl Write {
 /// Without its deployments.
 pub(crate) fn model(row: &Row) -> Result<ModelObject, StoreError> {
     Ok(ModelObject {
+        tags: Vec::new(),
         id: row.id("id")?,
         organization_id: row.id("organization_id")?,
         name: row.parsed("name")?,

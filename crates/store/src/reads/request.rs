@@ -88,6 +88,7 @@ pub(super) fn stored_request(row: &Row) -> Result<StoredRequest, StoreError> {
 fn request_record(row: &Row) -> Result<RequestRecord, StoreError> {
     let detail: Detail = row.json("detail")?;
     Ok(RequestRecord {
+        refused_by: None,
         request_id: row.id("request_id")?,
         instance_id: row.id("instance_id")?,
         parent_id: row.optional_id("parent_id")?,
@@ -142,6 +143,7 @@ fn principal(row: &Row) -> Result<Principal, StoreError> {
 
 fn usage_record(row: &Row) -> Result<UsageRecord, StoreError> {
     Ok(UsageRecord {
+        charges: Vec::new(),
         attempt: row.unsigned("attempt")?,
         deployment_id: row.id("deployment_id")?,
         provider_id: row.id("provider_id")?,

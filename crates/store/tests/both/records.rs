@@ -32,6 +32,7 @@ pub(crate) fn principal(tree: &Tree) -> Principal {
 
 fn attempt(tree: &Tree, number: u16, deployment_id: DeploymentId, started_at: UnixMicros) -> UsageRecord {
     UsageRecord {
+        charges: Vec::new(),
         attempt: number,
         deployment_id,
         provider_id: tree.provider.object.id,
@@ -71,6 +72,7 @@ pub(crate) fn full(tree: &Tree, started_at: UnixMicros) -> Settlement {
     };
     let served = attempt(tree, 1, DEPLOYMENT, UnixMicros(started_at.0 + 10));
     let request = RequestRecord {
+        refused_by: None,
         request_id: RequestId::generate(),
         instance_id: InstanceId::from_bytes([5; 16]),
         parent_id: Some(RequestId::from_bytes([6; 16])),
@@ -141,6 +143,7 @@ pub(crate) fn bare(tree: &Tree, started_at: UnixMicros) -> Settlement {
         price_version: None,
         time_to_first_token_us: None,
         served_from: None,
+        refused_by: None,
         decision: DecisionRecord::default(),
         trace: None,
         ..full

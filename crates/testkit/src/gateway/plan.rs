@@ -101,6 +101,7 @@ impl GatewayPlan {
             })
             .collect();
         self.models.push(ModelObject {
+            tags: Vec::new(),
             id: ModelId::generate(),
             organization_id: self.organization_id,
             name: ModelPattern::parse(name).expect("a valid model name"),
@@ -149,6 +150,8 @@ impl GatewayPlan {
             created_at: now(),
         };
         Configuration {
+            budgets: Vec::new(),
+            limits: Vec::new(),
             version: 1,
             organizations: vec![Organization { id: organization_id, name: "acme".into(), created_at: now() }],
             teams: vec![team],
