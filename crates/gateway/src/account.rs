@@ -47,7 +47,8 @@ struct Open {
     pending: Option<Pending>,
     /// Of the attempt that served, or of the last one.
     series: Option<Arc<Series>>,
-    object: Option<ProviderObjectRecord>,
+    /// What the provider keeps for the caller.
+    objects: Vec<ProviderObjectRecord>,
     prompt_bytes: u64,
     /// Whether the call is traced.
     sampled: bool,
@@ -98,7 +99,7 @@ impl Account {
             started: accepted.started,
             pending: None,
             series: None,
-            object: None,
+            objects: Vec::new(),
             prompt_bytes: 0,
             sampled: false,
         };
@@ -148,7 +149,7 @@ impl Account {
 
     /// An id that the provider handed out; recorded before the answer that tells it is complete.
     pub fn owns_object(&mut self, object: ProviderObjectRecord) {
-        self.with(|open| open.object = Some(object));
+        self.with(|open| open.objects.push(object));
     }
 
     /// The call was answered; `status` is what the client got.
@@ -217,11 +218,6 @@ impl Account {
         self.open.as_deref().map(|open| &open.settlement.request)
     }
 
-    /// Time since the request came in.
-    pub fn elapsed_us(&self) -> u64 {
-        self.open.as_deref().map_or(0, |open| micros_since(open.started))
-    }
-
     /// Time spent in Tollgate before the first dispatch.
     pub fn overhead_us(&self) -> u64 {
         self.request().map_or(0, |request| request.overhead_us)
@@ -276,10 +272,10 @@ impl Open {
         }
         let mut buffer = self.core.scratch.take();
         buffer.clear();
-        if let Some(object) = &self.object
-            && JournalEntry::ProviderObject(object).encode_into(&mut buffer).is_ok()
-        {
-            report(self.core.journal.append_detached(&buffer));
+        for object in &self.objects {
+            if JournalEntry::ProviderObject(object).encode_into(&mut buffer).is_ok() {
+                report(self.core.journal.append_detached(&buffer));
+            }
             buffer.clear();
         }
         let written = match JournalEntry::Settled(&self.settlement).encode_into(&mut buffer) {

@@ -1,5 +1,7 @@
 //! Why a call is refused or fails, told in the caller's dialect.
 
+use std::borrow::Cow;
+
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use tollgate_core::{Dialect, Fault, RequestId, RetryAdvice};
@@ -20,7 +22,7 @@ pub struct Problem {
     pub code: Option<&'static str>,
     /// What was wrong and what to change.
     pub message: String,
-    pub param: Option<&'static str>,
+    pub param: Option<Cow<'static, str>>,
     pub retry: RetryAdvice,
     /// More exact than the kind's.
     pub status: Option<StatusCode>,
@@ -75,8 +77,15 @@ impl Problem {
     }
 
     #[must_use]
-    pub const fn with_param(mut self, param: Option<&'static str>) -> Self {
-        self.param = param;
+    pub fn with_param(mut self, param: Option<&'static str>) -> Self {
+        self.param = param.map(Cow::Borrowed);
+        self
+    }
+
+    /// As [`Self::with_param`], for a place in the caller's own arrays.
+    #[must_use]
+    pub fn at(mut self, path: &str) -> Self {
+        self.param = Some(Cow::Owned(path.to_owned()));
         self
     }
 
@@ -106,7 +115,7 @@ impl Problem {
         let body = ErrorBody {
             kind: self.kind,
             message: &self.message,
-            param: self.param,
+            param: self.param.as_deref(),
             code: self.code,
             request_id: Some(&id),
         };

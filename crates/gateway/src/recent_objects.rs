@@ -1,4 +1,4 @@
-//! Object ids that providers handed out a moment ago, for the time until the store has them.
+//! Object ids that providers handed out a moment ago, for the time until the store has them, and those asked for.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -23,14 +23,20 @@ struct Inner {
 }
 
 impl RecentObjects {
+    /// Remembers who was just given an id.
     pub fn remember(&self, object: &ProviderObjectRecord) {
         let owner = ProviderObjectOwner {
             payer: object.principal.payer,
             key_id: object.principal.key_id,
             deployment_id: object.deployment_id,
         };
+        self.keep(&object.object_id, owner);
+    }
+
+    /// Keeps an owner that is known.
+    pub fn keep(&self, object_id: &str, owner: ProviderObjectOwner) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        if inner.owners.contains_key(&object.object_id) {
+        if inner.owners.contains_key(object_id) {
             // Ids are the provider's to choose; the first owner keeps it.
             return;
         }
@@ -39,8 +45,8 @@ impl RecentObjects {
         {
             inner.owners.remove(&oldest);
         }
-        inner.order.push_back(object.object_id.clone());
-        inner.owners.insert(object.object_id.clone(), owner);
+        inner.order.push_back(object_id.into());
+        inner.owners.insert(object_id.into(), owner);
     }
 
     /// The owner, if the id was handed out to this organization a moment ago.

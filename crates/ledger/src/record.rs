@@ -290,6 +290,9 @@ pub struct ProviderObjectRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ProviderObjectKind {
     Response,
+    /// An item of a response's output.
+    Item,
+    Container,
 }
 
 /// Why bytes of the journal are not a record.

@@ -2,6 +2,7 @@
 
 use tollgate_core::{Dialect, TokenUsage};
 
+use crate::objects::{self, HandedOut};
 use crate::observe::{StreamError, read_error, read_members, read_text};
 use crate::scan::{RawText, Scanner, Syntax};
 use crate::usage::{ReportedUsage, UsageProblem};
@@ -30,6 +31,8 @@ pub struct Answer {
     pub finish_reason: Option<Box<str>>,
     /// Bytes of produced text as written in the JSON.
     pub text_bytes: u64,
+    /// Ids beside [`Self::id`] that later requests may refer to.
+    pub handed_out: Vec<HandedOut>,
     usage: ReportedUsage,
     dialect: Option<Dialect>,
 }
@@ -82,7 +85,12 @@ pub fn read_answer(dialect: Dialect, body: &[u8]) -> Result<Answer, BadAnswer> {
             b"choices" if scanner.token() == b'[' => {
                 scanner.elements(|scanner| read_choice(scanner, &mut answer))?;
             }
-            b"content" | b"output" => read_produced(scanner, &mut answer.text_bytes)?,
+            b"output" if dialect == Dialect::OpenaiResponses => {
+                let output = read_produced(scanner, &mut answer.text_bytes)?;
+                answer.handed_out = objects::of_output(output)?;
+            }
+            b"container" => answer.handed_out.extend(objects::container(scanner)?),
+            b"content" | b"output" => drop(read_produced(scanner, &mut answer.text_bytes)?),
             _ => drop(scanner.skip()?),
         }
         Ok(())
@@ -101,7 +109,7 @@ fn read_choice(scanner: &mut Scanner<'_>, answer: &mut Answer) -> Result<(), Syn
     read_members(scanner, |scanner, key| {
         match key.inner() {
             b"finish_reason" => answer.finish_reason = read_text(scanner)?.or(answer.finish_reason.take()),
-            b"message" => read_produced(scanner, &mut answer.text_bytes)?,
+            b"message" => drop(read_produced(scanner, &mut answer.text_bytes)?),
             b"text" if scanner.token() == b'"' => {
                 answer.text_bytes += scanner.string()?.inner().len() as u64;
             }
@@ -111,13 +119,13 @@ fn read_choice(scanner: &mut Scanner<'_>, answer: &mut Answer) -> Result<(), Syn
     })
 }
 
-fn read_produced(scanner: &mut Scanner<'_>, total: &mut u64) -> Result<(), Syntax> {
+fn read_produced<'text>(scanner: &mut Scanner<'text>, total: &mut u64) -> Result<&'text [u8], Syntax> {
     let mut count = |key: RawText<'_>, text: RawText<'_>| {
         if !is_label(key.inner()) {
             *total += text.inner().len() as u64;
         }
     };
-    scanner.skip_with(&mut count).map(drop)
+    scanner.skip_with(&mut count)
 }
 
 /// Texts beside the produced ones.

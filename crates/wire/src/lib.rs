@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod canonical;
 pub mod errors;
+pub mod objects;
 pub mod observe;
 pub mod peek;
 mod produced;
@@ -17,6 +18,7 @@ pub mod usage;
 
 pub use answer::{Answer, BadAnswer, produced_text, read_answer};
 pub use errors::{ErrorBody, ErrorKind, error_body, stream_error_event};
+pub use objects::{HandedOut, HandedOutKind, NamedObject};
 pub use observe::{ObserverOptions, Relay, StreamError, StreamObserver, StreamProblem};
 pub use peek::{BadBody, Field, Peeked, Span, input_bound_tokens, peek};
 pub use splice::{Edits, ModelText, OutputCap, Spliced, splice};

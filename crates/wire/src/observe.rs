@@ -6,6 +6,7 @@
 use bytes::{Bytes, BytesMut};
 use tollgate_core::{Dialect, TokenUsage};
 
+use crate::objects::HandedOut;
 use crate::sse::{Boundary, MAX_EVENT_BYTES};
 use crate::usage::{ReportedUsage, UsageProblem};
 
@@ -90,6 +91,7 @@ pub(crate) struct Facts {
     model: Option<Box<str>>,
     id: Option<Box<str>>,
     error: Option<StreamError>,
+    handed_out: Vec<HandedOut>,
     usage: ReportedUsage,
     usage_is_final: bool,
     problem: Option<StreamProblem>,
@@ -167,6 +169,11 @@ impl StreamObserver {
     /// The provider's id of the answer.
     pub fn response_id(&self) -> Option<&str> {
         self.facts.id.as_deref()
+    }
+
+    /// Ids beside [`Self::response_id`] that later requests may refer to, as the end of the stream tells them.
+    pub fn handed_out(&self) -> &[HandedOut] {
+        &self.facts.handed_out
     }
 
     /// An error that came inside the stream.

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use tollgate_core::Dialect;
 
+use crate::objects::NamedObject;
 use crate::scan::{RawText, Scanner, Syntax, decode_quoted, parse_digits};
 
 mod bound;
@@ -86,6 +87,7 @@ pub struct Peeked {
     root_is_empty: bool,
     stream_options_is_empty: bool,
     references: u32,
+    objects: Vec<NamedObject>,
 }
 
 /// Checks `body` and finds the fields that a request of `dialect` is governed by.
@@ -119,6 +121,7 @@ pub fn peek(dialect: Dialect, body: Bytes) -> Result<Peeked, BadBody> {
         root_is_empty: true,
         stream_options_is_empty: true,
         references: 0,
+        objects: Vec::new(),
     };
     let known = Field::top_level(dialect);
     scanner.members(|scanner, key| {
@@ -141,13 +144,7 @@ fn find_field(key: &RawText<'_>, known: &[Field]) -> Result<Option<Field>, BadBo
             name.len() == text.len() && name.eq_ignore_ascii_case(text)
         })
     };
-    let found = if key.escaped || !inner.is_ascii() {
-        // Readers that fold case by Unicode take the long s and the Kelvin sign for `s` and `k`.
-        let folded: String = key.decode().chars().map(fold).collect();
-        similar(folded.as_bytes())
-    } else {
-        similar(inner)
-    };
+    let found = if is_plain(key) { similar(inner) } else { similar(folded(key).as_bytes()) };
     match found {
         Some(field) if field.key().as_bytes() != inner => {
             let written = String::from_utf8_lossy(inner);
@@ -156,6 +153,19 @@ fn find_field(key: &RawText<'_>, known: &[Field]) -> Result<Option<Field>, BadBo
         }
         found => Ok(found),
     }
+}
+
+/// A key as the most lenient reader sees it, but for the case of ASCII: readers that fold case by Unicode take the long
+/// s and the Kelvin sign for `s` and `k`.
+pub(crate) fn folded<'text>(key: &RawText<'text>) -> Cow<'text, str> {
+    if is_plain(key) {
+        return String::from_utf8_lossy(key.inner());
+    }
+    key.decode().chars().map(fold).collect::<String>().into()
+}
+
+fn is_plain(key: &RawText<'_>) -> bool {
+    !key.escaped && key.inner().is_ascii()
 }
 
 const fn fold(character: char) -> char {
@@ -236,6 +246,11 @@ impl Peeked {
     /// Content that the body only points at (images by URL, files by id): its tokens cannot be told from bytes.
     pub const fn references(&self) -> u32 {
         self.references
+    }
+
+    /// What the body names inside its content and tools that a provider keeps, each id once.
+    pub fn objects(&self) -> &[NamedObject] {
+        &self.objects
     }
 
     pub(crate) const fn root_start(&self) -> u32 {

@@ -79,27 +79,47 @@ const OBJECT_FIELDS: [Field; 5] = [
     Field::ContainerId,
 ];
 
+/// No provider's ids are longer.
+const MAX_SHOWN_CHARS: usize = 256;
+
 /// The deployment that holds what the body refers to. What belongs to another payer does not exist for this one.
 async fn pin(core: &Core, understood: &Understood) -> Result<Option<DeploymentId>, Problem> {
-    let payer = understood.credential.principal.payer;
+    let peeked = &understood.peeked;
     let mut pinned = None;
     for field in OBJECT_FIELDS {
-        let Some(object_id) = understood.peeked.text(field) else { continue };
-        let owner = owner_of(core, payer.organization_id, &object_id).await?;
-        let Some(owner) = owner.filter(|owner| owner.payer == payer) else {
-            let message = format!("`{}`: there is no object `{object_id}`", field.name());
-            return Err(Problem::client(ErrorKind::NotFound, message)
-                .with_code("object_not_found")
-                .with_param(Some(field.name())));
-        };
-        if pinned.is_some_and(|other| other != owner.deployment_id) {
-            let message =
-                format!("`{}` is held by another deployment than the rest of the request", field.name());
-            return Err(Problem::client(ErrorKind::InvalidRequest, message).with_param(Some(field.name())));
-        }
-        pinned = Some(owner.deployment_id);
+        let Some(object_id) = peeked.text(field) else { continue };
+        hold(core, understood, &mut pinned, field.name(), &object_id).await?;
+    }
+    for named in peeked.objects() {
+        hold(core, understood, &mut pinned, &named.path, &named.id).await?;
     }
     Ok(pinned)
+}
+
+/// Ties the call to the deployment that holds one object.
+async fn hold(
+    core: &Core,
+    understood: &Understood,
+    pinned: &mut Option<DeploymentId>,
+    path: &str,
+    object_id: &str,
+) -> Result<(), Problem> {
+    let payer = understood.credential.principal.payer;
+    let owner = owner_of(core, payer.organization_id, object_id).await?;
+    let Some(owner) = owner.filter(|owner| owner.payer == payer) else {
+        let shown: String = object_id.chars().take(MAX_SHOWN_CHARS).collect();
+        let message = format!(
+            "`{path}`: there is no object `{shown}`; only what an answer through Tollgate has handed out to the \
+             same project or team can be referred to"
+        );
+        return Err(Problem::client(ErrorKind::NotFound, message).with_code("object_not_found").at(path));
+    };
+    if pinned.is_some_and(|other| other != owner.deployment_id) {
+        let message = format!("`{path}` is held by another deployment than the rest of the request");
+        return Err(Problem::client(ErrorKind::InvalidRequest, message).at(path));
+    }
+    *pinned = Some(owner.deployment_id);
+    Ok(())
 }
 
 async fn owner_of(
@@ -111,8 +131,13 @@ async fn owner_of(
         return Ok(Some(owner));
     }
     let answer = core.gateway.lookups.provider_object(organization_id, object_id).await;
-    answer.map_err(|_| {
+    let owner = answer.map_err(|_| {
         Problem::gateway(ErrorKind::Unavailable, "stored objects cannot be looked up at the moment")
             .with_retry(RetryAdvice::AfterMs(1_000))
-    })
+    })?;
+    if let Some(owner) = &owner {
+        // The turns of one conversation name the same objects again and again.
+        core.gateway.recent_objects.keep(object_id, owner.clone());
+    }
+    Ok(owner)
 }

@@ -8,9 +8,6 @@ use std::rc::Rc;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use tollgate_core::Operation;
-use tollgate_ledger::record::{ProviderObjectKind, ProviderObjectRecord};
-use tollgate_wire::Field;
 
 use super::attempt::{Attempted, Call, ProviderAnswer, Served, StreamAnswer, WholeAnswer};
 use crate::account::Account;
@@ -22,6 +19,7 @@ use crate::problem::Refused;
 
 mod body;
 mod flow;
+mod objects;
 
 pub use body::RelayBody;
 
@@ -49,9 +47,7 @@ async fn whole(
         account.client_gone(status.as_u16());
     }
     account.translated_back(answer.losses.iter().cloned());
-    if let Some(object_id) = &answer.object_id {
-        own_object(core, call, object_id, &mut account);
-    }
+    objects::own(core, call, answer.object_id.as_deref(), &answer.handed_out, &mut account);
     let mut headers = answer.head.headers;
     clean_provider_headers(&mut headers);
     if account.was_translated() {
@@ -82,10 +78,10 @@ fn stream(
 ) -> Response<AnswerBody> {
     let status = answer.head.status;
     let mut headers = std::mem::take(&mut answer.head.headers);
-    let upstream_headers = super::attempt::upstream_request_id(&headers);
+    let upstream_request_id = super::attempt::upstream_request_id(&headers);
     clean_provider_headers(&mut headers);
     describe(&mut headers, &call, &account);
-    let flow = Flow::new(core, call, answer, account, terms, upstream_headers);
+    let flow = Flow::new(core, call, answer, account, terms, upstream_request_id);
     let body = RelayBody::new(flow);
     respond(status, headers, AnswerBody::Relay(Box::new(body)))
 }
@@ -116,20 +112,4 @@ fn insert(headers: &mut HeaderMap, name: http::HeaderName, text: &str) {
     if let Ok(value) = HeaderValue::try_from(text) {
         headers.insert(name, value);
     }
-}
-
-/// Records who owns an id that the provider handed out, where it keeps something under it.
-fn own_object(core: &Core, call: &Call, object_id: &str, account: &mut Account) {
-    let kept = call.operation == Operation::Response && call.peeked.flag(Field::Store) != Some(false);
-    let Some(deployment_id) = account.serving_deployment().filter(|_| kept) else { return };
-    let object = ProviderObjectRecord {
-        object_id: object_id.chars().take(256).collect(),
-        kind: ProviderObjectKind::Response,
-        principal: call.principal,
-        deployment_id,
-        request_id: call.request_id,
-        created_at: core.gateway.clock.now(),
-    };
-    core.gateway.recent_objects.remember(&object);
-    account.owns_object(object);
 }

@@ -213,6 +213,8 @@ pub(super) fn push_attempt<'a>(
 pub(super) fn push_provider_object<'a>(values: &mut Vec<Value<'a>>, object: &'a ProviderObjectRecord) {
     let kind = match object.kind {
         ProviderObjectKind::Response => "response",
+        ProviderObjectKind::Item => "item",
+        ProviderObjectKind::Container => "container",
     };
     values.extend([
         object.principal.payer.organization_id.into(),

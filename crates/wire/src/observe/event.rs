@@ -3,6 +3,7 @@
 use tollgate_core::Dialect;
 
 use super::StreamError;
+use crate::objects::{self, HandedOut};
 use crate::scan::{RawText, Scanner, Syntax};
 use crate::usage::ReportedUsage;
 
@@ -18,6 +19,7 @@ pub(super) struct EventFacts {
     pub(super) model: Option<Box<str>>,
     pub(super) id: Option<Box<str>>,
     pub(super) error: Option<StreamError>,
+    pub(super) handed_out: Vec<HandedOut>,
     pub(super) usage: ReportedUsage,
     /// The usage is that of a stream's start.
     pub(super) usage_is_early: bool,
@@ -168,6 +170,7 @@ fn anthropic(scanner: &mut Scanner<'_>, name: Option<&[u8]>) -> Result<EventFact
                 match key.inner() {
                     b"id" => facts.id = text(scanner)?,
                     b"model" => facts.model = text(scanner)?,
+                    b"container" => facts.handed_out.extend(objects::container(scanner)?),
                     b"usage" => {
                         facts.usage_is_early = true;
                         facts.usage.read(scanner)?;
@@ -186,7 +189,8 @@ fn anthropic(scanner: &mut Scanner<'_>, name: Option<&[u8]>) -> Result<EventFact
             b"delta" => members_of(scanner, |scanner, key| {
                 match key.inner() {
                     b"stop_reason" => facts.finish_reason = text(scanner)?,
-                    b"type" | b"stop_sequence" | b"container" => drop(scanner.skip()?),
+                    b"container" => facts.handed_out.extend(objects::container(scanner)?),
+                    b"type" | b"stop_sequence" => drop(scanner.skip()?),
                     _ => delta_content |= is_content(scanner)?,
                 }
                 Ok(())
@@ -222,6 +226,7 @@ fn responses(scanner: &mut Scanner<'_>, name: Option<&[u8]>) -> Result<EventFact
                     b"id" => facts.id = text(scanner)?,
                     b"model" => facts.model = text(scanner)?,
                     b"status" => status = text(scanner)?,
+                    b"output" => facts.handed_out = objects::of_output(scanner.skip()?)?,
                     b"usage" => facts.usage.read(scanner)?,
                     b"error" => facts.error = error(scanner)?,
                     b"incomplete_details" => members_of(scanner, |scanner, key| {

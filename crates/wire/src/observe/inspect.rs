@@ -66,6 +66,9 @@ impl StreamObserver {
         facts.model = facts.model.take().or(event.model);
         facts.id = facts.id.take().or(event.id);
         facts.error = facts.error.take().or(event.error);
+        if !event.handed_out.is_empty() {
+            facts.handed_out = event.handed_out;
+        }
         if self.dialect == Dialect::AnthropicMessages {
             facts.usage.override_with(&event.usage);
         } else if event.usage.seen {

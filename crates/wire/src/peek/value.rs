@@ -1,7 +1,10 @@
 //! Reads the value of one field and checks its type and range.
 
+use tollgate_core::Dialect;
+
 use super::field::Kind;
 use super::{BadBody, Field, Peeked, Span, find_field};
+use crate::objects::{NamedObjects, Place, may_name};
 use crate::scan::{RawText, Scanner, parse_digits};
 
 /// Larger integers are not exact in the readers that use floats.
@@ -25,7 +28,7 @@ impl Peeked {
                 Kind::Flag => read_flag(scanner, field, token)?,
                 Kind::Cap => read_count(scanner, field, 0, MAX_CAP_TOKENS)?,
                 Kind::Choices => read_count(scanner, field, 1, MAX_CHOICES)?,
-                Kind::Content => self.read_content(scanner)?,
+                Kind::Content => self.read_content(scanner, field)?,
                 Kind::StreamOptions | Kind::Metadata => self.read_object(scanner, field, token)?,
                 Kind::StoredObject => self.read_stored_object(scanner, field, token)?,
             }
@@ -81,14 +84,36 @@ impl Peeked {
         }
     }
 
-    fn read_content(&mut self, scanner: &mut Scanner<'_>) -> Result<(), BadBody> {
+    fn read_content(&mut self, scanner: &mut Scanner<'_>, field: Field) -> Result<(), BadBody> {
         let references = &mut self.references;
-        scanner.skip_with(&mut |key, text| {
+        let place = place(self.dialect, field);
+        let (walks, ids_count) = (place.is_some(), matches!(place, Some(Place::Items | Place::StoredPrompt)));
+        let mut names_objects = false;
+        let content = scanner.skip_with(&mut |key, text| {
             if points_elsewhere(&key, &text) {
                 *references = references.saturating_add(1);
             }
+            names_objects |= walks && may_name(&key, ids_count);
         })?;
-        Ok(())
+        match place {
+            Some(place) if names_objects => {
+                NamedObjects::new(&mut self.objects, field.name()).walk(&mut Scanner::new(content), place)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Where a field of content may name objects that a provider keeps.
+const fn place(dialect: Dialect, field: Field) -> Option<Place> {
+    match (dialect, field) {
+        (Dialect::OpenaiResponses, Field::Input) => Some(Place::Items),
+        (Dialect::OpenaiResponses, Field::Prompt) => Some(Place::StoredPrompt),
+        (Dialect::OpenaiResponses, Field::Tools) | (Dialect::OpenaiChat, Field::Messages | Field::Tools) => {
+            Some(Place::Plain)
+        }
+        (Dialect::AnthropicMessages, Field::Messages | Field::System | Field::Tools) => Some(Place::Blocks),
+        _ => None,
     }
 }
 

@@ -11,7 +11,7 @@ use tollgate_core::{Dialect, ModelPattern, Operation, RequestId, UnixMicros};
 use tollgate_providers::{Classification, classify};
 use tollgate_state::Principal;
 use tollgate_upstream::InboundBody;
-use tollgate_wire::{Peeked, StreamObserver};
+use tollgate_wire::{HandedOut, Peeked, StreamObserver};
 
 use super::failure::{Failure, ProviderAnswer};
 use super::outbound::{Outbound, Translation};
@@ -110,6 +110,8 @@ pub struct WholeAnswer {
     pub finish_reason: Option<Box<str>>,
     /// The id under which the provider keeps it, if it does.
     pub object_id: Option<Box<str>>,
+    /// Other ids that it hands out.
+    pub handed_out: Vec<HandedOut>,
     pub losses: Vec<Box<str>>,
 }
 

@@ -85,7 +85,8 @@ impl Reading {
             measured,
             upstream_request_id: upstream_request_id(&head.headers),
         });
-        Ok(WholeAnswer { head, body, finish_reason: answer.finish_reason, object_id: answer.id, losses })
+        let Answer { finish_reason, id: object_id, handed_out, .. } = answer;
+        Ok(WholeAnswer { head, body, finish_reason, object_id, handed_out, losses })
     }
 }
 

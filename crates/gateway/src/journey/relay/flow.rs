@@ -17,7 +17,7 @@ use tollgate_wire::translate::{StreamState, StreamTranslator};
 use tollgate_wire::{ErrorBody, ErrorKind, SseReader, StreamObserver, stream_error_event};
 
 use super::body::Settling;
-use super::own_object;
+use super::objects;
 use crate::account::{Account, AttemptEnd, Measured};
 use crate::core::Core;
 use crate::journey::admit::Terms;
@@ -247,8 +247,9 @@ impl Flow {
         let mut this = *self;
         let whole = ending == Ending::Complete;
         release(this.upstream, whole);
-        if whole && let Some(object_id) = this.observer.response_id() {
-            own_object(&this.core, &this.call, object_id, &mut this.account);
+        if whole {
+            let (id, handed_out) = (this.observer.response_id(), this.observer.handed_out());
+            objects::own(&this.core, &this.call, id, handed_out, &mut this.account);
         }
         let reported = this.observer.usage();
         // A stream that was stopped early did not reach its final figures, whatever it told before.
