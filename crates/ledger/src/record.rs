@@ -19,8 +19,8 @@ pub enum JournalRecord {
     Settled(Box<Settlement>),
     /// A provider handed out an id that later calls will name.
     ProviderObject(ProviderObjectRecord),
-    /// An attempt under way holds more than its intent said; written before what it pays for is let through.
-    Extended(Extension),
+    /// An attempt holds another amount than its intent said: more while it streams, or what it cost once it failed.
+    HoldsChanged(HoldsChange),
 }
 
 /// An entry to be written, borrowed from whoever holds it. Add variants at the end.
@@ -29,7 +29,7 @@ pub enum JournalEntry<'a> {
     Intent(&'a Intent),
     Settled(&'a Settlement),
     ProviderObject(&'a ProviderObjectRecord),
-    Extended(&'a Extension),
+    HoldsChanged(&'a HoldsChange),
 }
 
 /// What is about to be tried, so that a crash leaves a trace of it.
@@ -53,16 +53,15 @@ pub struct Intent {
     pub input_bound_tokens: u64,
     /// What is reserved for the attempt; a crash turns it into charges.
     pub holds: Vec<Charge>,
-    /// What the attempt before it was charged, whose own record is written with the settlement only.
-    pub previous_charges: Vec<Charge>,
 }
 
-/// A larger reservation of an attempt that is under way.
+/// What an attempt holds from now on. Written before what a larger hold pays for is let through, and before what a
+/// smaller one sets free is used again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Extension {
+pub struct HoldsChange {
     pub request_id: RequestId,
     pub attempt: u16,
-    /// All that is reserved from now on, in place of what was before.
+    /// All of it, in place of what was held before.
     pub holds: Vec<Charge>,
 }
 
@@ -242,6 +241,12 @@ pub struct DecisionRecord {
     pub candidates: Vec<Candidate>,
     /// What the translation lost or changed, as `field: effect`.
     pub translation: Vec<Box<str>>,
+    /// The model that was asked for, where a budget's substitute took its place.
+    #[serde(default)]
+    pub substituted_for: Option<Box<str>>,
+    /// The output cap of one choice that a budget set or lowered.
+    #[serde(default)]
+    pub output_cap_tokens: Option<u64>,
 }
 
 /// A deployment that was considered.

@@ -129,7 +129,6 @@ impl Open {
             price_version: Some(plan.prices.version().get()),
             input_bound_tokens: plan.input_bound_tokens,
             holds: Vec::new(),
-            previous_charges: Vec::new(),
         };
         let mut buffer = self.core.scratch.take();
         buffer.clear();

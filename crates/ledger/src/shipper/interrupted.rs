@@ -7,7 +7,7 @@ use tollgate_core::{Fault, InstanceId, NanoUsd, RequestId, TokenUsage};
 use super::PriceInterrupted;
 use crate::journal::Position;
 use crate::record::{
-    Charge, DecisionRecord, Extension, Intent, Outcome, RequestRecord, Settlement, UsageRecord, UsageSource,
+    DecisionRecord, HoldsChange, Intent, Outcome, RequestRecord, Settlement, UsageRecord, UsageSource,
 };
 
 const INTERRUPTED: &str = "interrupted";
@@ -43,12 +43,12 @@ impl OpenRequests {
         }
     }
 
-    /// Notes that an attempt under way holds more. Without its intent it is of a request that was settled.
-    pub(super) fn extend(&mut self, extension: Extension) {
-        let Some(open) = self.requests.get_mut(&extension.request_id) else { return };
+    /// Notes what an attempt holds from now on. Without its intent it is of a request that was settled.
+    pub(super) fn hold(&mut self, change: HoldsChange) {
+        let Some(open) = self.requests.get_mut(&change.request_id) else { return };
         let mut intents = std::iter::once(&mut open.first).chain(&mut open.more);
-        if let Some(intent) = intents.find(|intent| intent.attempt == extension.attempt) {
-            intent.holds = extension.holds;
+        if let Some(intent) = intents.find(|intent| intent.attempt == change.attempt) {
+            intent.holds = change.holds;
         }
     }
 
@@ -86,11 +86,8 @@ impl Open {
         let mut usage = TokenUsage::ZERO;
         let mut cost = Some(NanoUsd::ZERO);
         let mut attempts = Vec::with_capacity(1 + self.more.len());
-        let mut intents = std::iter::once(&self.first).chain(&self.more).peekable();
-        while let Some(intent) = intents.next() {
-            // An attempt that another one followed had ended, and that one's intent says with what charge.
-            let charges = intents.peek().map_or(&intent.holds, |next| &next.previous_charges);
-            let attempt = interrupted_attempt(intent, charges.clone(), price);
+        for intent in std::iter::once(&self.first).chain(&self.more) {
+            let attempt = interrupted_attempt(intent, price);
             usage.input = usage.input.saturating_add(attempt.usage.input);
             cost = cost.zip(attempt.cost).and_then(|(sum, cost)| sum.checked_add(cost));
             attempts.push(attempt);
@@ -135,9 +132,9 @@ impl Open {
     }
 }
 
-fn interrupted_attempt(intent: &Intent, charges: Vec<Charge>, price: &PriceInterrupted) -> UsageRecord {
+fn interrupted_attempt(intent: &Intent, price: &PriceInterrupted) -> UsageRecord {
     let usage = TokenUsage { input: intent.input_bound_tokens, ..TokenUsage::ZERO };
-    let charged = charges.iter().map(|charge| charge.amount_nano_usd).max();
+    let charged = intent.holds.iter().map(|charge| charge.amount_nano_usd).max();
     UsageRecord {
         attempt: intent.attempt,
         deployment_id: intent.deployment_id,
@@ -156,6 +153,6 @@ fn interrupted_attempt(intent: &Intent, charges: Vec<Charge>, price: &PriceInter
         latency_us: 0,
         time_to_first_token_us: None,
         upstream_request_id: None,
-        charges,
+        charges: intent.holds.clone(),
     }
 }

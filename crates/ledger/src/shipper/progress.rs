@@ -111,7 +111,7 @@ impl Progress {
         let is_new = position > self.stored;
         match record {
             Ok(JournalRecord::Intent(intent)) => self.open.begin(intent, before, position.epoch),
-            Ok(JournalRecord::Extended(extension)) => self.open.extend(extension),
+            Ok(JournalRecord::HoldsChanged(change)) => self.open.hold(change),
             Ok(JournalRecord::Settled(settlement)) => {
                 self.open.end(settlement.request.request_id);
                 if is_new {

@@ -99,7 +99,6 @@ fn principal() -> Principal {
 fn intent(request: u8, attempt: u16) -> Intent {
     Intent {
         holds: Vec::new(),
-        previous_charges: Vec::new(),
         request_id: request_id(request),
         attempt,
         started_at: UnixMicros(1_000 + i64::from(attempt)),

@@ -76,7 +76,12 @@ pub(crate) fn settlement(
         overhead_us: 31,
         served_from: None,
         refused_by: None,
-        decision: DecisionRecord { snapshot_version: 12, candidates, translation: Vec::new() },
+        decision: DecisionRecord {
+            snapshot_version: 12,
+            candidates,
+            translation: Vec::new(),
+            ..DecisionRecord::default()
+        },
         trace: None,
     };
     let attempt = UsageRecord {

@@ -103,6 +103,8 @@ pub(crate) fn full(tree: &Tree, started_at: UnixMicros) -> Settlement {
         overhead_us: 30,
         served_from: Some("cache".into()),
         decision: DecisionRecord {
+            substituted_for: Some("gpt-dear".into()),
+            output_cap_tokens: Some(512),
             snapshot_version: 9,
             candidates: vec![Candidate { deployment_id: DEPLOYMENT, verdict: Verdict::Served }],
             translation: vec!["logprobs: dropped".into()],
