@@ -62,6 +62,20 @@ permissions! {
     /// See keys; never their secrets.
     KeysRead = "keys.read";
     KeysWrite = "keys.write";
+    /// See budgets and what they have counted.
+    BudgetsRead = "budgets.read";
+    /// Make, change, raise and delete budgets.
+    BudgetsWrite = "budgets.write";
+    LimitsRead = "limits.read";
+    LimitsWrite = "limits.write";
+    /// See webhooks and their deliveries; never their secrets.
+    WebhooksRead = "webhooks.read";
+    WebhooksWrite = "webhooks.write";
+    AlertsRead = "alerts.read";
+    /// Compare balances with usage records.
+    LedgerVerify = "ledger.verify";
+    /// Give up the money that a lost process held.
+    LedgerWriteOff = "ledger.write_off";
     /// See usage, costs and request records.
     UsageRead = "usage.read";
     AuditRead = "audit.read";
