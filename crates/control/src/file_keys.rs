@@ -1,25 +1,32 @@
 //! Which keys come from configuration files, by the public part of their tokens: keys have no owner of their own in the
-//! store. Noted before a key is made, so that another process never takes it for one of the API's.
+//! store.
 
 use std::collections::BTreeSet;
 
 use tollgate_core::KeyId;
 use tollgate_state::CredentialLookup;
-use tollgate_store::{Store, StoreError};
+use tollgate_store::{Store, StoreError, Write};
 
 use crate::problem::Problem;
 
 const SETTING: &str = "file_owned_keys";
 
-pub(crate) async fn load(store: &Store) -> Result<BTreeSet<CredentialLookup>, StoreError> {
-    let texts: Option<Vec<String>> = store.system_setting(SETTING).await?;
+fn parsed(texts: Option<Vec<String>>) -> BTreeSet<CredentialLookup> {
     let lookups = texts.unwrap_or_default().into_iter();
-    Ok(lookups.filter_map(|text| text.as_bytes().try_into().ok().map(CredentialLookup)).collect())
+    lookups.filter_map(|text| text.as_bytes().try_into().ok().map(CredentialLookup)).collect()
 }
 
-pub(crate) async fn save(store: &Store, lookups: &BTreeSet<CredentialLookup>) -> Result<(), StoreError> {
+async fn load(store: &Store) -> Result<BTreeSet<CredentialLookup>, StoreError> {
+    Ok(parsed(store.system_setting(SETTING).await?))
+}
+
+pub(crate) async fn load_within(write: &mut Write) -> Result<BTreeSet<CredentialLookup>, StoreError> {
+    Ok(parsed(write.system_setting(SETTING).await?))
+}
+
+pub(crate) async fn save(write: &mut Write, lookups: &BTreeSet<CredentialLookup>) -> Result<(), StoreError> {
     let texts: Vec<_> = lookups.iter().map(CredentialLookup::as_str).collect();
-    store.system_set_setting(SETTING, &texts).await
+    write.system_set_setting(SETTING, &texts).await
 }
 
 /// The API does not edit what files own. Revoking is always possible.

@@ -118,9 +118,13 @@ pub(crate) async fn start(
 impl TestPlane {
     pub(crate) async fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let location = directory.path().join("store.db");
-        let (control, connection, sink, boot, stop) =
-            start(location.to_str().unwrap(), directory.path().into()).await;
+        let location = directory.path().join("store.db").display().to_string();
+        Self::at(&location, directory).await
+    }
+
+    /// On a store that holds nothing yet.
+    pub(crate) async fn at(location: &str, directory: tempfile::TempDir) -> Self {
+        let (control, connection, sink, boot, stop) = start(location, directory.path().into()).await;
         boot.unwrap();
         let token = first_admin_credential(connection.get().unwrap()).await.unwrap().unwrap();
         Self { control, connection, sink, token: token.expose().to_owned(), directory, _stop: stop }

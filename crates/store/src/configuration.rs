@@ -18,6 +18,10 @@ use crate::objects::projects::project;
 use crate::objects::providers::{StoredProvider, provider};
 use crate::objects::teams::team;
 use crate::store::Store;
+use crate::write::Write;
+
+const FIND_CREDENTIAL: &str = "SELECT keys.* FROM keys JOIN credentials ON credentials.key_id = keys.id \
+    WHERE credentials.lookup = $1 AND credentials.revoked_at IS NULL AND keys.revoked_at IS NULL";
 
 /// A [`Configuration`] whose provider secrets are still sealed.
 #[derive(Debug, Clone, Default)]
@@ -96,47 +100,7 @@ pub struct Change {
 impl Store {
     /// Everything that is not deleted, at one version.
     pub async fn system_load_configuration(&self, keys: Keys) -> Result<StoredConfiguration, StoreError> {
-        const DEPLOYMENTS: &str = "SELECT * FROM deployments WHERE deleted_at IS NULL ORDER BY position, id";
-        const CREDENTIALS: &str = "SELECT * FROM credentials WHERE revoked_at IS NULL ORDER BY id";
-        let mut transaction = self.database.begin_read().await?;
-        let version = transaction.row("SELECT version FROM versions WHERE id = 1", values![]).await?;
-        let version = version.map(|row| row.unsigned("version")).transpose()?.unwrap_or(0);
-        let mut models =
-            load(&mut transaction, "SELECT * FROM models WHERE deleted_at IS NULL ORDER BY id", model)
-                .await?;
-        attach_deployments(&mut models, &transaction.rows(DEPLOYMENTS, values![]).await?)?;
-        let (mut all_keys, mut credentials) = (Vec::new(), Vec::new());
-        if keys == Keys::Include {
-            all_keys = load(&mut transaction, "SELECT * FROM keys WHERE revoked_at IS NULL ORDER BY id", key)
-                .await?;
-            credentials = load(&mut transaction, CREDENTIALS, credential).await?;
-        }
-        Ok(StoredConfiguration {
-            version,
-            organizations: load(
-                &mut transaction,
-                "SELECT * FROM organizations WHERE deleted_at IS NULL ORDER BY id",
-                organization,
-            )
-            .await?,
-            teams: load(&mut transaction, "SELECT * FROM teams WHERE deleted_at IS NULL ORDER BY id", team)
-                .await?,
-            projects: load(
-                &mut transaction,
-                "SELECT * FROM projects WHERE deleted_at IS NULL ORDER BY id",
-                project,
-            )
-            .await?,
-            providers: load(
-                &mut transaction,
-                "SELECT * FROM providers WHERE deleted_at IS NULL ORDER BY id",
-                provider,
-            )
-            .await?,
-            models,
-            keys: all_keys,
-            credentials,
-        })
+        load_configuration(&mut self.database.begin_read().await?, keys).await
     }
 
     /// What was changed after `version`, up to now.
@@ -152,7 +116,8 @@ impl Store {
     }
 
     pub async fn system_load_key(&self, id: KeyId) -> Result<Option<KeyWithCredentials>, StoreError> {
-        self.key_with_credentials("SELECT * FROM keys WHERE id = $1", values![id]).await
+        let mut transaction = self.database.begin_read().await?;
+        key_with_credentials(&mut transaction, "SELECT * FROM keys WHERE id = $1", values![id]).await
     }
 
     /// The key that owns a credential which is not revoked, for a look-up that the snapshot does not know.
@@ -160,31 +125,8 @@ impl Store {
         &self,
         lookup: CredentialLookup,
     ) -> Result<Option<KeyWithCredentials>, StoreError> {
-        const FIND: &str = "SELECT keys.* FROM keys JOIN credentials ON credentials.key_id = keys.id \
-            WHERE credentials.lookup = $1 AND credentials.revoked_at IS NULL AND keys.revoked_at IS NULL";
-        self.key_with_credentials(FIND, values![lookup.as_str()]).await
-    }
-
-    /// Whether a credential was revoked, with its key or alone. Nothing revives it.
-    pub async fn system_is_revoked(&self, lookup: CredentialLookup) -> Result<bool, StoreError> {
-        const FIND: &str = "SELECT credentials.id FROM credentials JOIN keys ON keys.id = credentials.key_id \
-            WHERE credentials.lookup = $1 \
-            AND (credentials.revoked_at IS NOT NULL OR keys.revoked_at IS NOT NULL)";
-        Ok(self.database.row(FIND, values![lookup.as_str()]).await?.is_some())
-    }
-
-    async fn key_with_credentials(
-        &self,
-        find: &'static str,
-        arguments: &[Value<'_>],
-    ) -> Result<Option<KeyWithCredentials>, StoreError> {
-        const CREDENTIALS: &str = "SELECT * FROM credentials WHERE key_id = $1 ORDER BY id";
         let mut transaction = self.database.begin_read().await?;
-        let Some(row) = transaction.row(find, arguments).await? else { return Ok(None) };
-        let key = key(&row)?;
-        let rows = transaction.rows(CREDENTIALS, values![key.id]).await?;
-        let credentials = rows.iter().map(credential).collect::<Result<Vec<_>, _>>()?;
-        Ok(Some(KeyWithCredentials { key, credentials }))
+        key_with_credentials(&mut transaction, FIND_CREDENTIAL, values![lookup.as_str()]).await
     }
 
     /// Who owns an id that a provider handed out, and which deployment holds it.
@@ -206,6 +148,92 @@ impl Store {
         })
         .transpose()
     }
+}
+
+impl Write {
+    /// As [`Store::system_load_configuration`], with what was written so far.
+    pub async fn system_load_configuration(&mut self, keys: Keys) -> Result<StoredConfiguration, StoreError> {
+        load_configuration(&mut self.transaction, keys).await
+    }
+
+    /// As [`Store::system_find_credential`], with what was written so far.
+    pub async fn system_find_credential(
+        &mut self,
+        lookup: CredentialLookup,
+    ) -> Result<Option<KeyWithCredentials>, StoreError> {
+        key_with_credentials(&mut self.transaction, FIND_CREDENTIAL, values![lookup.as_str()]).await
+    }
+
+    /// The key of an organization that has a name and is not revoked.
+    pub async fn system_find_key_named(
+        &mut self,
+        organization_id: OrganizationId,
+        name: &str,
+    ) -> Result<Option<KeyWithCredentials>, StoreError> {
+        const FIND: &str =
+            "SELECT * FROM keys WHERE organization_id = $1 AND name = $2 AND revoked_at IS NULL";
+        key_with_credentials(&mut self.transaction, FIND, values![organization_id, name]).await
+    }
+
+    /// Whether a credential was revoked, with its key or alone. Nothing revives it.
+    pub async fn system_is_revoked(&mut self, lookup: CredentialLookup) -> Result<bool, StoreError> {
+        const FIND: &str = "SELECT credentials.id FROM credentials JOIN keys ON keys.id = credentials.key_id \
+            WHERE credentials.lookup = $1 \
+            AND (credentials.revoked_at IS NOT NULL OR keys.revoked_at IS NOT NULL)";
+        Ok(self.transaction.row(FIND, values![lookup.as_str()]).await?.is_some())
+    }
+}
+
+async fn key_with_credentials(
+    transaction: &mut Transaction,
+    find: &'static str,
+    arguments: &[Value<'_>],
+) -> Result<Option<KeyWithCredentials>, StoreError> {
+    const CREDENTIALS: &str = "SELECT * FROM credentials WHERE key_id = $1 ORDER BY id";
+    let Some(row) = transaction.row(find, arguments).await? else { return Ok(None) };
+    let key = key(&row)?;
+    let rows = transaction.rows(CREDENTIALS, values![key.id]).await?;
+    let credentials = rows.iter().map(credential).collect::<Result<Vec<_>, _>>()?;
+    Ok(Some(KeyWithCredentials { key, credentials }))
+}
+
+async fn load_configuration(
+    transaction: &mut Transaction,
+    keys: Keys,
+) -> Result<StoredConfiguration, StoreError> {
+    const DEPLOYMENTS: &str = "SELECT * FROM deployments WHERE deleted_at IS NULL ORDER BY position, id";
+    const CREDENTIALS: &str = "SELECT * FROM credentials WHERE revoked_at IS NULL ORDER BY id";
+    let version = transaction.row("SELECT version FROM versions WHERE id = 1", values![]).await?;
+    let version = version.map(|row| row.unsigned("version")).transpose()?.unwrap_or(0);
+    let mut models =
+        load(transaction, "SELECT * FROM models WHERE deleted_at IS NULL ORDER BY id", model).await?;
+    attach_deployments(&mut models, &transaction.rows(DEPLOYMENTS, values![]).await?)?;
+    let (mut all_keys, mut credentials) = (Vec::new(), Vec::new());
+    if keys == Keys::Include {
+        all_keys = load(transaction, "SELECT * FROM keys WHERE revoked_at IS NULL ORDER BY id", key).await?;
+        credentials = load(transaction, CREDENTIALS, credential).await?;
+    }
+    Ok(StoredConfiguration {
+        version,
+        organizations: load(
+            transaction,
+            "SELECT * FROM organizations WHERE deleted_at IS NULL ORDER BY id",
+            organization,
+        )
+        .await?,
+        teams: load(transaction, "SELECT * FROM teams WHERE deleted_at IS NULL ORDER BY id", team).await?,
+        projects: load(transaction, "SELECT * FROM projects WHERE deleted_at IS NULL ORDER BY id", project)
+            .await?,
+        providers: load(
+            transaction,
+            "SELECT * FROM providers WHERE deleted_at IS NULL ORDER BY id",
+            provider,
+        )
+        .await?,
+        models,
+        keys: all_keys,
+        credentials,
+    })
 }
 
 async fn load<T>(

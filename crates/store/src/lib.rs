@@ -33,3 +33,4 @@ pub use reads::requests::{RequestFilter, StatusClass};
 pub use reads::usage::{Dimension, UsageFilter, UsageGroup, UsageQuery, UsageReport, UsageTotals};
 pub use store::Store;
 pub use tollgate_ledger::shipper::{Shipment, Shipped, ShippingPosition};
+pub use write::Write;

@@ -2,6 +2,7 @@
 //! transaction.
 
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use tollgate_access::{Actor, ActorKind};
 use tollgate_core::{AuditEventId, OrganizationId, UnixMicros};
@@ -11,16 +12,21 @@ use uuid::Uuid;
 use crate::audit::Action;
 use crate::database::{Transaction, values};
 use crate::error::{ObjectKind, StoreError};
+use crate::settings;
 use crate::store::Store;
 
-/// Holds the lock on the version row, so that control-plane writes happen one after the other. Dropped without
-/// [`Self::commit`], it leaves no trace.
+/// Changes of one or many objects under one new version, all or none of them.
+///
+/// Holds the lock on the version row, so that control-plane writes happen one after the other, also those of other
+/// processes. Dropped without [`Self::commit`], it leaves no trace.
 #[derive(Debug)]
-pub(crate) struct Write {
+pub struct Write {
     pub(crate) transaction: Transaction,
     pub(crate) now: UnixMicros,
     version: u64,
     actor: ActorKind,
+    recorded: u64,
+    settings_changed: bool,
 }
 
 /// What an audit event says about a change. `before` and `after` must not contain secrets.
@@ -36,7 +42,9 @@ pub(crate) struct Changed<'a> {
 }
 
 impl Store {
-    pub(crate) async fn begin_write(&self, actor: &Actor) -> Result<Write, StoreError> {
+    /// Waits for the write that is under way and begins the next one. Whoever makes changes in it proves that this actor
+    /// may, and asks nothing else of the store until it ends: on SQLite there is one writer.
+    pub async fn begin_write(&self, actor: &Actor) -> Result<Write, StoreError> {
         let mut transaction = self.database.begin().await?;
         let row = transaction
             .row("UPDATE versions SET version = version + 1 WHERE id = 1 RETURNING version", values![])
@@ -46,7 +54,8 @@ impl Store {
                 reason: "the row is missing".into(),
             })?;
         let version = row.unsigned("version")?;
-        Ok(Write { transaction, now: self.now(), version, actor: actor.kind().clone() })
+        let (now, actor) = (self.now(), actor.kind().clone());
+        Ok(Write { transaction, now, version, actor, recorded: 0, settings_changed: false })
     }
 }
 
@@ -92,11 +101,36 @@ impl Write {
         let deleted = matches!(changed.action, Action::Delete | Action::Revoke);
         let change = values![self.version, changed.kind.as_str(), changed.id, deleted];
         self.transaction.execute(CHANGE, change).await?;
+        self.recorded += 1;
         Ok(())
     }
 
-    pub(crate) async fn commit(self) -> Result<(), StoreError> {
+    /// How many changes were made so far, each with its audit event.
+    pub const fn recorded(&self) -> u64 {
+        self.recorded
+    }
+
+    /// Makes the changes visible. Without any, there is no new version.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        if self.recorded == 0 && !self.settings_changed {
+            return Ok(());
+        }
         self.transaction.commit().await
+    }
+
+    /// As [`Store::system_setting`], within the write.
+    pub async fn system_setting<T: DeserializeOwned>(&mut self, name: &str) -> Result<Option<T>, StoreError> {
+        settings::get(&mut self.transaction, name).await
+    }
+
+    /// As [`Store::system_set_setting`], within the write.
+    pub async fn system_set_setting<T: Serialize>(
+        &mut self,
+        name: &str,
+        value: &T,
+    ) -> Result<(), StoreError> {
+        self.settings_changed = true;
+        settings::set(&mut self.transaction, name, value).await
     }
 
     /// Runs an INSERT or UPDATE that may collide with an existing name.

@@ -12,6 +12,7 @@ pub mod canned;
 pub mod client;
 pub mod gateway;
 pub mod malformed;
+pub mod postgres;
 pub mod process;
 pub mod scripted;
 
@@ -19,5 +20,6 @@ pub use canned::Canned;
 pub use client::{RawClient, RawResponse};
 pub use gateway::{GatewayPlan, TestGateway};
 pub use malformed::{Malformed, Outcome};
+pub use postgres::PostgresDatabase;
 pub use process::{Bootstrap, Settings, TollgateProcess};
 pub use scripted::{Behaviour, Framing, Match, RecordedRequest, Reply, ScriptedProvider, Signal, Step};

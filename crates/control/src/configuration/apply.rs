@@ -1,10 +1,11 @@
-//! Making the store's file-owned objects those of the files.
+//! Making the store's file-owned objects those of the files, all or nothing.
 //!
-//! Everything is checked before the first write: the files by themselves when they are read, and here whether the other
-//! side owns something with the same name. Each write is a transaction of its own and says nothing when nothing
-//! changes, so applying again completes what a crash interrupted.
+//! Everything happens in one write of the store, which holds its lock: what stands in the way is looked for before
+//! anything is changed and told at once, and an error on the way undoes everything. Processes that apply at the same
+//! time do so one after the other.
 
 mod conflicts;
+mod find;
 
 use std::collections::BTreeSet;
 
@@ -13,24 +14,25 @@ use tollgate_access::token::{self, TokenKind};
 use tollgate_access::{Actor, Permission, Proof, Scope};
 use tollgate_core::{OrganizationId, ProviderId};
 use tollgate_state::CredentialLookup;
-use tollgate_state::objects::{KeyOwner, Owner};
+use tollgate_state::objects::Owner;
 use tollgate_store::{
-    DeploymentDraft, KeyUpdate, Keys, ModelDraft, NewKey, ProviderDraft, SecretChange, Store, StoreError,
-    StoredConfiguration, StoredProvider,
+    DeploymentDraft, KeyUpdate, Keys, ModelDraft, NewKey, ProviderDraft, SecretChange, StoreError,
+    StoredConfiguration, StoredProvider, Write,
 };
 
-use super::objects::{FileKey, FileModel, FileObjects, FileOrganization, FileProvider, KeyHolder, Located};
+use super::objects::{FileKey, FileModel, FileObjects, FileOrganization, FileProvider, Located};
 use crate::api::keys::credential_of;
 use crate::connection::{Installation, OpenError};
 use crate::file_keys;
-use conflicts::{conflicts, find_model, find_provider};
+use conflicts::conflicts;
+use find::{find_model, find_owner, find_project, find_provider, find_team, is_kept_model, is_kept_provider};
 
-/// Why files were not applied.
+/// Why files were not applied. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The API made something that a file names too. Nothing was changed.
+    /// What the store has and the files want do not go together.
     #[error("{}", .0.join("; "))]
     Conflicts(Vec<String>),
     /// Cannot happen: files may do everything.
@@ -51,71 +53,55 @@ pub struct Applied {
     pub writes: u64,
 }
 
-/// How often applying begins again because another process made the same object in between. Each time, one of the two
-/// got on.
-const ATTEMPTS: u32 = 100;
-
-/// Applies the objects. Run by one caller at a time in a process; several processes with the same files agree.
+/// Applies the objects.
 pub async fn apply(installation: &Installation, objects: &FileObjects) -> Result<Applied, ApplyError> {
-    let mut attempt = 1;
-    loop {
-        match apply_once(installation, objects).await {
-            Err(ApplyError::Open(OpenError::Store(StoreError::NameTaken { .. }))) if attempt < ATTEMPTS => {
-                attempt += 1;
-            }
-            other => return other,
-        }
-    }
-}
-
-async fn apply_once(installation: &Installation, objects: &FileObjects) -> Result<Applied, ApplyError> {
-    let before = installation.store.system_version().await?;
-    let stored = installation.store.system_load_configuration(Keys::Omit).await?;
-    let conflicts = conflicts(installation, &stored, objects).await?;
+    let mut write = installation.store.begin_write(&Actor::configuration_files()).await?;
+    let stored = write.system_load_configuration(Keys::Omit).await?;
+    let owned = file_keys::load_within(&mut write).await?;
+    let conflicts = conflicts(&mut write, &stored, &owned, objects).await?;
     if !conflicts.is_empty() {
         return Err(ApplyError::Conflicts(conflicts));
     }
-    let keys = objects.organizations.iter().flat_map(|organization| &organization.keys);
-    let lookups: BTreeSet<_> = keys
-        .filter_map(|located| token::parse(TokenKind::Key, located.value.token.expose().as_bytes()).ok())
-        .collect();
-    let owned = file_keys::load(&installation.store).await?;
-    if !lookups.is_subset(&owned) {
-        file_keys::save(&installation.store, &owned.union(&lookups).copied().collect()).await?;
-    }
-    let mut applying = Applying { installation, stored, lookups };
+    let mut applying = Applying { installation, write, stored };
     for organization in &objects.organizations {
         applying.organization(organization).await?;
     }
     applying.remove_others(objects).await?;
-    let writes = installation.store.system_version().await?.saturating_sub(before);
+    applying.keys(&owned, objects).await?;
+    let writes = applying.write.recorded();
+    applying.write.commit().await?;
     Ok(Applied { writes })
 }
 
 struct Applying<'a> {
     installation: &'a Installation,
+    write: Write,
     /// The store as it was before, with what was made since.
     stored: StoredConfiguration,
-    /// Of the keys in the files.
-    lookups: BTreeSet<CredentialLookup>,
 }
 
 fn proof<P: Permission>() -> Result<Proof<P>, ApplyError> {
     Ok(Actor::configuration_files().authorize(Scope::Installation)?)
 }
 
-impl Applying<'_> {
-    const fn store(&self) -> &Store {
-        &self.installation.store
-    }
+/// The public part of a key's token; the files were checked for it.
+fn lookup_of(key: &FileKey) -> Option<CredentialLookup> {
+    token::parse(TokenKind::Key, key.token.expose().as_bytes()).ok()
+}
 
+/// The public parts of all tokens in the files.
+fn lookups_of(objects: &FileObjects) -> BTreeSet<CredentialLookup> {
+    let keys = objects.organizations.iter().flat_map(|organization| &organization.keys);
+    keys.filter_map(|located| lookup_of(&located.value)).collect()
+}
+
+impl Applying<'_> {
     async fn organization(&mut self, organization: &FileOrganization) -> Result<(), ApplyError> {
-        let tree = proof::<TreeWrite>()?;
         let known = self.stored.organizations.iter().find(|known| known.name == organization.name);
         let id = match known {
             Some(known) => known.id,
             None => {
-                let made = self.store().create_organization(&tree, &organization.name).await?;
+                let made = self.write.create_organization(&proof::<TreeWrite>()?, &organization.name).await?;
                 self.stored.organizations.push(made.clone());
                 made.id
             }
@@ -129,28 +115,22 @@ impl Applying<'_> {
         for model in &organization.models {
             self.model(id, &model.value).await?;
         }
-        for key in &organization.keys {
-            self.key(id, key).await?;
-        }
         Ok(())
     }
 
     async fn team(&mut self, id: OrganizationId, name: &str, projects: &[String]) -> Result<(), ApplyError> {
         let tree = proof::<TreeWrite>()?;
-        let known = self.stored.teams.iter().find(|team| team.organization_id == id && team.name == name);
-        let team_id = match known {
+        let team_id = match find_team(&self.stored, id, name) {
             Some(team) => team.id,
             None => {
-                let made = self.store().create_team(&tree, id, name).await?;
+                let made = self.write.create_team(&tree, id, name).await?;
                 self.stored.teams.push(made.clone());
                 made.id
             }
         };
         for name in projects {
-            let known =
-                self.stored.projects.iter().any(|known| known.organization_id == id && known.name == *name);
-            if !known {
-                let made = self.store().create_project(&tree, id, team_id, name).await?;
+            if find_project(&self.stored, id, name).is_none() {
+                let made = self.write.create_project(&tree, id, team_id, name).await?;
                 self.stored.projects.push(made);
             }
         }
@@ -176,9 +156,9 @@ impl Applying<'_> {
             enabled: file.enabled,
         };
         if known.is_some() {
-            self.store().update_provider(&write, id, draft).await?;
+            self.write.update_provider(&write, id, draft).await?;
         } else {
-            let made = self.store().create_provider(&write, organization_id, id, draft).await?;
+            let made = self.write.create_provider(&write, organization_id, id, draft).await?;
             self.stored.providers.push(made);
         }
         Ok(())
@@ -223,36 +203,65 @@ impl Applying<'_> {
         let draft =
             ModelDraft { name: file.name.clone(), open: file.open, deployments, enabled: file.enabled };
         match find_model(&self.stored, organization_id, &file.name.to_string()) {
-            Some(known) => self.store().update_model(&write, known.id, draft).await?,
-            None => self.store().create_model(&write, organization_id, draft).await?,
+            Some(known) => self.write.update_model(&write, known.id, draft).await?,
+            None => self.write.create_model(&write, organization_id, draft).await?,
         };
         Ok(())
     }
 
-    async fn key(
+    /// Makes, changes and revokes keys. Names become free before they are given again.
+    async fn keys(
         &mut self,
-        organization_id: OrganizationId,
+        owned: &BTreeSet<CredentialLookup>,
+        objects: &FileObjects,
+    ) -> Result<(), ApplyError> {
+        let lookups = lookups_of(objects);
+        let keys = proof::<KeysWrite>()?;
+        for lookup in owned.difference(&lookups) {
+            if let Some(known) = self.write.system_find_credential(*lookup).await? {
+                self.write.revoke_key(&keys, known.key.id).await?;
+            }
+        }
+        let mut unknown = Vec::new();
+        for organization in &objects.organizations {
+            for located in &organization.keys {
+                let (file, Some(lookup)) = (&located.value, lookup_of(&located.value)) else { continue };
+                match self.write.system_find_credential(lookup).await? {
+                    None => unknown.push((organization, located, lookup)),
+                    Some(known) => {
+                        let (name, grants) = (file.name.clone(), file.grants.clone());
+                        let update = KeyUpdate { name, grants, expires_at: file.expires_at };
+                        self.write.update_key(&keys, known.key.id, update).await?;
+                    }
+                }
+            }
+        }
+        for (organization, located, lookup) in unknown {
+            self.new_key(organization, located, lookup).await?;
+        }
+        if *owned != lookups {
+            file_keys::save(&mut self.write, &lookups).await?;
+        }
+        Ok(())
+    }
+
+    async fn new_key(
+        &mut self,
+        organization: &FileOrganization,
         located: &Located<FileKey>,
+        lookup: CredentialLookup,
     ) -> Result<(), ApplyError> {
         let file = &located.value;
-        let write = proof::<KeysWrite>()?;
-        let Ok(lookup) = token::parse(TokenKind::Key, file.token.expose().as_bytes()) else { return Ok(()) };
-        if let Some(known) = self.store().system_find_credential(lookup).await? {
-            let update = KeyUpdate {
-                name: file.name.clone(),
-                grants: file.grants.clone(),
-                expires_at: file.expires_at,
-            };
-            self.store().update_key(&write, known.key.id, update).await?;
-            return Ok(());
-        }
-        if self.store().system_is_revoked(lookup).await? {
+        if self.write.system_is_revoked(lookup).await? {
             // Somebody revoked it through the API, perhaps at night: that holds, and the other objects are applied.
             let (key, place) = (&file.name, format!("{}:{}", located.file.display(), located.line));
             tracing::warn!(%key, %place, "the key's token was revoked and stays so; give it a new token or remove it");
             return Ok(());
         }
-        let Some(owned_by) = self.owner(organization_id, &file.owned_by) else { return Ok(()) };
+        let known = self.stored.organizations.iter().find(|known| known.name == organization.name);
+        let Some(organization_id) = known.map(|known| known.id) else { return Ok(()) };
+        let owned_by = find_owner(&self.stored, organization_id, &file.owned_by);
+        let Some(owned_by) = owned_by else { return Ok(()) };
         let new = NewKey {
             owned_by,
             name: file.name.clone(),
@@ -260,68 +269,21 @@ impl Applying<'_> {
             expires_at: file.expires_at,
             credential: credential_of(self.installation, lookup, &file.token),
         };
-        match self.store().create_key(&write, organization_id, new).await {
-            Err(error @ StoreError::NameTaken { .. }) => {
-                if self.store().system_find_credential(lookup).await?.is_some() {
-                    return Err(error.into());
-                }
-                let message = format!(
-                    "{}:{}: the name of the key `{}` is taken: use another name",
-                    located.file.display(),
-                    located.line,
-                    file.name
-                );
-                Err(ApplyError::Conflicts(vec![message]))
-            }
-            other => Ok(other.map(|_| ())?),
-        }
+        self.write.create_key(&proof::<KeysWrite>()?, organization_id, new).await?;
+        Ok(())
     }
 
-    fn owner(&self, organization_id: OrganizationId, holder: &KeyHolder) -> Option<KeyOwner> {
-        match holder {
-            KeyHolder::Team(name) => {
-                let mut teams = self.stored.teams.iter();
-                let own = teams.find(|team| team.organization_id == organization_id && team.name == *name);
-                own.map(|team| KeyOwner::Team(team.id))
-            }
-            KeyHolder::Project(name) => {
-                let mut projects = self.stored.projects.iter();
-                let own =
-                    projects.find(|known| known.organization_id == organization_id && known.name == *name);
-                own.map(|project| KeyOwner::Project(project.id))
-            }
-        }
-    }
-
-    /// Removes what files owned and no longer name: models before the providers that they use.
-    async fn remove_others(&self, objects: &FileObjects) -> Result<(), ApplyError> {
-        let named = |id: OrganizationId| {
-            let name = self.stored.organizations.iter().find(|known| known.id == id).map(|known| &known.name);
-            objects.organizations.iter().find(|organization| Some(&organization.name) == name)
-        };
+    /// Removes models and providers that files owned and no longer name: models first, they use the providers.
+    async fn remove_others(&mut self, objects: &FileObjects) -> Result<(), ApplyError> {
         for model in self.stored.models.iter().filter(|model| model.owner == Owner::File) {
-            let kept = named(model.organization_id)
-                .is_some_and(|own| own.models.iter().any(|located| located.value.name == model.name));
-            if !kept {
-                self.store().delete_model(&proof::<ModelsWrite>()?, model.id).await?;
+            if !is_kept_model(&self.stored, objects, model) {
+                self.write.delete_model(&proof::<ModelsWrite>()?, model.id).await?;
             }
         }
         for provider in self.stored.providers.iter().filter(|provider| provider.object.owner == Owner::File) {
-            let kept = named(provider.object.organization_id).is_some_and(|own| {
-                own.providers.iter().any(|located| located.value.name == provider.object.name)
-            });
-            if !kept {
-                self.store().delete_provider(&proof::<ProvidersWrite>()?, provider.object.id).await?;
+            if !is_kept_provider(&self.stored, objects, &provider.object) {
+                self.write.delete_provider(&proof::<ProvidersWrite>()?, provider.object.id).await?;
             }
-        }
-        let owned = file_keys::load(self.store()).await?;
-        for lookup in owned.difference(&self.lookups) {
-            if let Some(known) = self.store().system_find_credential(*lookup).await? {
-                self.store().revoke_key(&proof::<KeysWrite>()?, known.key.id).await?;
-            }
-        }
-        if owned != self.lookups {
-            file_keys::save(self.store(), &self.lookups).await?;
         }
         Ok(())
     }

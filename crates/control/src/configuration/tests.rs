@@ -2,6 +2,7 @@ use std::path::Path;
 
 use serde_json::json;
 use tollgate_access::token::{self, TokenKind};
+use tollgate_testkit::PostgresDatabase;
 
 use super::{ApplyError, FileObjects, read};
 use crate::test_plane::TestPlane;
@@ -201,17 +202,106 @@ async fn neither_side_edits_what_the_other_owns() {
     assert_eq!(plane.installation().store.system_version().await.unwrap(), before, "nothing was changed");
 }
 
-#[tokio::test]
-async fn processes_that_apply_the_same_files_at_once_agree() {
-    let plane = TestPlane::new().await;
+/// What must hold on both databases. Each gets an empty installation and where its store is.
+macro_rules! on_both_databases {
+    ($($name:ident)*) => {$(
+        mod $name {
+            use super::*;
+
+            #[tokio::test]
+            async fn sqlite() {
+                let directory = tempfile::tempdir().unwrap();
+                let location = directory.path().join("store.db").display().to_string();
+                super::$name(TestPlane::at(&location, directory).await, location).await;
+            }
+
+            #[tokio::test]
+            async fn postgres() {
+                let Some(database) = PostgresDatabase::create().await.unwrap() else { return };
+                let plane = TestPlane::at(&database.url, tempfile::tempdir().unwrap()).await;
+                super::$name(plane, database.url.clone()).await;
+                database.remove().await.unwrap();
+            }
+        }
+    )*};
+}
+
+on_both_databases! {
+    processes_that_apply_at_once_do_so_one_after_the_other
+    files_whose_last_object_conflicts_change_nothing
+    an_error_on_the_way_undoes_what_was_done
+}
+
+async fn audit_events(plane: &TestPlane) -> usize {
+    plane.get("/api/v1/audit-events?limit=500").await.json()["items"].as_array().unwrap().len()
+}
+
+async fn files_whose_last_object_conflicts_change_nothing(plane: TestPlane, _location: String) {
+    let tree = plane.with_tree().await;
+    let (directory, key) = (tempfile::tempdir().unwrap(), new_key());
+    let owned_by = json!({ "team": tree.team });
+    let grants = json!({ "allow": ["*"], "deny": [] });
+    plane.made("/api/v1/keys", json!({ "name": "ci", "owned_by": owned_by, "grants": grants })).await;
+    let before = (plane.installation().store.system_version().await.unwrap(), audit_events(&plane).await);
+    let theirs =
+        OBJECTS.replace("name: openai\n", "name: remote\n").replace("provider: openai", "provider: remote");
+    let theirs = theirs
+        .replace("projects: [search]", "projects: [assistant]")
+        .replace("project: search", "project: assistant");
+    let error = plane.control.apply(&objects(directory.path(), &key, &theirs)).await.unwrap_err();
+    assert!(matches!(&error, ApplyError::Conflicts(list) if list.len() == 1), "{error}");
+    assert!(error.to_string().contains("all.yaml:21: the name of the key `ci` is taken"), "{error}");
+    let after = (plane.installation().store.system_version().await.unwrap(), audit_events(&plane).await);
+    assert_eq!(before, after);
+    assert_eq!(plane.get("/api/v1/models").await.json()["items"], json!([]));
+
+    // All that stands in the way is told at once, and again nothing is changed.
+    let error = plane.control.apply(&objects(directory.path(), &key, OBJECTS)).await.unwrap_err().to_string();
+    for conflict in
+        ["the project `search` belongs to another team", "the provider `openai` was made", "`ci` is taken"]
+    {
+        assert!(error.contains(conflict), "{error}");
+    }
+    assert_eq!(plane.installation().store.system_version().await.unwrap(), before.0);
+}
+
+async fn an_error_on_the_way_undoes_what_was_done(plane: TestPlane, _location: String) {
+    let (directory, key, other) = (tempfile::tempdir().unwrap(), new_key(), new_key());
+    std::fs::write(directory.path().join("second"), &other).unwrap();
+    let second = "
+      - {name: second, owned_by: {team: research}, token: 'file:../second', grants: {allow: ['*']}}
+";
+    let wanted = format!("{OBJECTS}{}", second.trim_start_matches('\n'));
+    let events = audit_events(&plane).await;
+    let applied = plane.control.apply(&objects(directory.path(), &key, &wanted)).await.unwrap();
+    assert_eq!(audit_events(&plane).await, events + 8, "one audit event for each object");
+    assert_eq!(applied.writes, 8);
+
+    // No order of single changes swaps two names.
+    let swapped = wanted
+        .replace("name: ci", "name: third")
+        .replace("name: second", "name: ci")
+        .replace("name: third", "name: second")
+        .replace("weight: 0", "weight: 5");
+    let before = plane.installation().store.system_version().await.unwrap();
+    let error = plane.control.apply(&objects(directory.path(), &key, &swapped)).await.unwrap_err();
+    assert!(error.to_string().contains("is already taken"), "{error}");
+    assert_eq!(plane.installation().store.system_version().await.unwrap(), before);
+    let models = plane.get("/api/v1/models").await.json();
+    assert_eq!(models["items"][0]["deployments"][1]["weight"], 0);
+    assert_eq!(audit_events(&plane).await, events + 8);
+}
+
+async fn processes_that_apply_at_once_do_so_one_after_the_other(plane: TestPlane, location: String) {
     let (directory, key) = (tempfile::tempdir().unwrap(), new_key());
     let wanted = objects(directory.path(), &key, OBJECTS);
-    let location = plane.directory.path().join("store.db");
     let root = tollgate_access::RootKey::from_bytes(crate::test_plane::ROOT);
-    let other = crate::Installation::open(location.to_str().unwrap(), &root).await.unwrap();
+    let other = crate::Installation::open(&location, &root).await.unwrap();
+    let before = other.store.system_version().await.unwrap();
     let (one, two) = tokio::join!(super::apply(plane.installation(), &wanted), super::apply(&other, &wanted));
-    one.unwrap();
-    two.unwrap();
+    let writes = [one.unwrap().writes, two.unwrap().writes];
+    assert!(writes.contains(&0) && writes.contains(&7), "{writes:?}");
+    assert_eq!(other.store.system_version().await.unwrap(), before + 1, "all of it is one version");
     assert_eq!(super::apply(&other, &wanted).await.unwrap().writes, 0);
     assert_eq!(plane.get("/api/v1/models").await.json()["items"].as_array().unwrap().len(), 1);
 }

@@ -88,42 +88,8 @@ impl Store {
         organization_id: OrganizationId,
         new: NewKey,
     ) -> Result<KeyObject, StoreError> {
-        const INSERT: &str = "INSERT INTO keys (id, organization_id, team_id, project_id, name, grants, expires_at, \
-            created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-        check_name(&new.name)?;
-        check_scope(proof, organization_id)?;
         let mut write = self.begin_write(proof.actor()).await?;
-        let (team_id, project_id) = match new.owned_by {
-            KeyOwner::Team(id) => {
-                (Some(live_team(&mut write.transaction, organization_id, id).await?.id), None)
-            }
-            KeyOwner::Project(id) => {
-                (None, Some(live_project(&mut write.transaction, organization_id, id).await?.id))
-            }
-        };
-        let created = KeyObject {
-            id: KeyId::generate(),
-            organization_id,
-            owned_by: new.owned_by,
-            name: new.name,
-            grants: new.grants,
-            expires_at: new.expires_at,
-            revoked_at: None,
-            created_at: write.now,
-        };
-        let arguments = values![
-            created.id,
-            organization_id,
-            team_id,
-            project_id,
-            &created.name,
-            json_text(&created.grants)?,
-            created.expires_at,
-            created.created_at,
-        ];
-        write.execute_named(ObjectKind::Key, &created.name, INSERT, arguments).await?;
-        write.insert_credential(&created, &new.credential).await?;
-        write.record_key(Action::Create, None, Some(&created)).await?;
+        let created = write.create_key(proof, organization_id, new).await?;
         write.commit().await?;
         Ok(created)
     }
@@ -135,22 +101,8 @@ impl Store {
         id: KeyId,
         update: KeyUpdate,
     ) -> Result<KeyObject, StoreError> {
-        const UPDATE: &str = "UPDATE keys SET name = $2, grants = $3, expires_at = $4 WHERE id = $1";
-        check_name(&update.name)?;
         let mut write = self.begin_write(proof.actor()).await?;
-        let before = write.active_key(proof, id).await?;
-        let after = KeyObject {
-            name: update.name,
-            grants: update.grants,
-            expires_at: update.expires_at,
-            ..before.clone()
-        };
-        if after == before {
-            return Ok(before);
-        }
-        let arguments = values![id, &after.name, json_text(&after.grants)?, after.expires_at];
-        write.execute_named(ObjectKind::Key, &after.name, UPDATE, arguments).await?;
-        write.record_key(Action::Update, Some(&before), Some(&after)).await?;
+        let after = write.update_key(proof, id, update).await?;
         write.commit().await?;
         Ok(after)
     }
@@ -176,24 +128,100 @@ impl Store {
 
     /// Kills the key and all its credentials, for good. Doing it twice is not an error.
     pub async fn revoke_key(&self, proof: &Proof<KeysWrite>, id: KeyId) -> Result<KeyObject, StoreError> {
-        const REVOKE: &str = "UPDATE keys SET revoked_at = $2 WHERE id = $1";
-        const REVOKE_CREDENTIALS: &str =
-            "UPDATE credentials SET revoked_at = $2 WHERE key_id = $1 AND revoked_at IS NULL";
         let mut write = self.begin_write(proof.actor()).await?;
-        let before = match write.active_key(proof, id).await {
-            Err(StoreError::Revoked { .. }) => return write.covered_key(proof, id).await,
-            other => other?,
-        };
-        let after = KeyObject { revoked_at: Some(write.now), ..before.clone() };
-        write.transaction.execute(REVOKE, values![id, write.now]).await?;
-        write.transaction.execute(REVOKE_CREDENTIALS, values![id, write.now]).await?;
-        write.record_key(Action::Revoke, Some(&before), Some(&after)).await?;
+        let after = write.revoke_key(proof, id).await?;
         write.commit().await?;
         Ok(after)
     }
 }
 
 impl Write {
+    /// As [`Store::create_key`].
+    pub async fn create_key(
+        &mut self,
+        proof: &Proof<KeysWrite>,
+        organization_id: OrganizationId,
+        new: NewKey,
+    ) -> Result<KeyObject, StoreError> {
+        const INSERT: &str = "INSERT INTO keys (id, organization_id, team_id, project_id, name, grants, expires_at, \
+            created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+        check_name(&new.name)?;
+        check_scope(proof, organization_id)?;
+        let (team_id, project_id) = match new.owned_by {
+            KeyOwner::Team(id) => {
+                (Some(live_team(&mut self.transaction, organization_id, id).await?.id), None)
+            }
+            KeyOwner::Project(id) => {
+                (None, Some(live_project(&mut self.transaction, organization_id, id).await?.id))
+            }
+        };
+        let created = KeyObject {
+            id: KeyId::generate(),
+            organization_id,
+            owned_by: new.owned_by,
+            name: new.name,
+            grants: new.grants,
+            expires_at: new.expires_at,
+            revoked_at: None,
+            created_at: self.now,
+        };
+        let arguments = values![
+            created.id,
+            organization_id,
+            team_id,
+            project_id,
+            &created.name,
+            json_text(&created.grants)?,
+            created.expires_at,
+            created.created_at,
+        ];
+        self.execute_named(ObjectKind::Key, &created.name, INSERT, arguments).await?;
+        self.insert_credential(&created, &new.credential).await?;
+        self.record_key(Action::Create, None, Some(&created)).await?;
+        Ok(created)
+    }
+
+    /// As [`Store::update_key`].
+    pub async fn update_key(
+        &mut self,
+        proof: &Proof<KeysWrite>,
+        id: KeyId,
+        update: KeyUpdate,
+    ) -> Result<KeyObject, StoreError> {
+        const UPDATE: &str = "UPDATE keys SET name = $2, grants = $3, expires_at = $4 WHERE id = $1";
+        check_name(&update.name)?;
+        let before = self.active_key(proof, id).await?;
+        let after = KeyObject {
+            name: update.name,
+            grants: update.grants,
+            expires_at: update.expires_at,
+            ..before.clone()
+        };
+        if after == before {
+            return Ok(before);
+        }
+        let arguments = values![id, &after.name, json_text(&after.grants)?, after.expires_at];
+        self.execute_named(ObjectKind::Key, &after.name, UPDATE, arguments).await?;
+        self.record_key(Action::Update, Some(&before), Some(&after)).await?;
+        Ok(after)
+    }
+
+    /// As [`Store::revoke_key`].
+    pub async fn revoke_key(&mut self, proof: &Proof<KeysWrite>, id: KeyId) -> Result<KeyObject, StoreError> {
+        const REVOKE: &str = "UPDATE keys SET revoked_at = $2 WHERE id = $1";
+        const REVOKE_CREDENTIALS: &str =
+            "UPDATE credentials SET revoked_at = $2 WHERE key_id = $1 AND revoked_at IS NULL";
+        let before = match self.active_key(proof, id).await {
+            Err(StoreError::Revoked { .. }) => return self.covered_key(proof, id).await,
+            other => other?,
+        };
+        let after = KeyObject { revoked_at: Some(self.now), ..before.clone() };
+        self.transaction.execute(REVOKE, values![id, self.now]).await?;
+        self.transaction.execute(REVOKE_CREDENTIALS, values![id, self.now]).await?;
+        self.record_key(Action::Revoke, Some(&before), Some(&after)).await?;
+        Ok(after)
+    }
+
     async fn covered_key(&mut self, proof: &Proof<KeysWrite>, id: KeyId) -> Result<KeyObject, StoreError> {
         let found = self.transaction.row(GET, values![id]).await?.as_ref().map(key).transpose()?;
         found

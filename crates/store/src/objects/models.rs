@@ -92,31 +92,8 @@ impl Store {
         organization_id: OrganizationId,
         draft: ModelDraft,
     ) -> Result<ModelObject, StoreError> {
-        const INSERT: &str = "INSERT INTO models (id, organization_id, name, open, enabled, owner, created_at, \
-            updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-        check_scope(proof, organization_id)?;
         let mut write = self.begin_write(proof.actor()).await?;
-        live_organization(&mut write.transaction, organization_id).await?;
-        let id = ModelId::generate();
-        let (owner, now) = (write.owner(), write.now);
-        let name = draft.name.to_string();
-        let arguments =
-            values![id, organization_id, &name, draft.open, draft.enabled, owner_text(owner), now, now];
-        write.execute_named(ObjectKind::Model, &name, INSERT, arguments).await?;
-        let mut created = ModelObject {
-            tags: Vec::new(),
-            id,
-            organization_id,
-            name: draft.name,
-            open: draft.open,
-            deployments: Vec::new(),
-            enabled: draft.enabled,
-            owner,
-            created_at: now,
-            updated_at: now,
-        };
-        created.deployments = write.put_deployments(&created, draft.deployments).await?;
-        write.record_model(Action::Create, None, Some(&created)).await?;
+        let created = write.create_model(proof, organization_id, draft).await?;
         write.commit().await?;
         Ok(created)
     }
@@ -129,37 +106,88 @@ impl Store {
         id: ModelId,
         draft: ModelDraft,
     ) -> Result<ModelObject, StoreError> {
-        const UPDATE: &str =
-            "UPDATE models SET name = $2, open = $3, enabled = $4, updated_at = $5 WHERE id = $1";
         let mut write = self.begin_write(proof.actor()).await?;
-        let before = write.editable_model(proof, id).await?;
-        let mut after =
-            ModelObject { name: draft.name, open: draft.open, enabled: draft.enabled, ..before.clone() };
-        after.deployments = write.put_deployments(&before, draft.deployments).await?;
-        if after == before {
-            return Ok(before);
-        }
-        after.updated_at = write.now;
-        let name = after.name.to_string();
-        let arguments = values![id, &name, after.open, after.enabled, after.updated_at];
-        write.execute_named(ObjectKind::Model, &name, UPDATE, arguments).await?;
-        write.record_model(Action::Update, Some(&before), Some(&after)).await?;
+        let after = write.update_model(proof, id, draft).await?;
         write.commit().await?;
         Ok(after)
     }
 
     pub async fn delete_model(&self, proof: &Proof<ModelsWrite>, id: ModelId) -> Result<(), StoreError> {
-        const DELETE: &str = "UPDATE models SET deleted_at = $2 WHERE id = $1";
         let mut write = self.begin_write(proof.actor()).await?;
-        let before = write.editable_model(proof, id).await?;
-        write.put_deployments(&before, Vec::new()).await?;
-        write.transaction.execute(DELETE, values![id, write.now]).await?;
-        write.record_model(Action::Delete, Some(&before), None).await?;
+        write.delete_model(proof, id).await?;
         write.commit().await
     }
 }
 
 impl Write {
+    /// As [`Store::create_model`].
+    pub async fn create_model(
+        &mut self,
+        proof: &Proof<ModelsWrite>,
+        organization_id: OrganizationId,
+        draft: ModelDraft,
+    ) -> Result<ModelObject, StoreError> {
+        const INSERT: &str = "INSERT INTO models (id, organization_id, name, open, enabled, owner, created_at, \
+            updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+        check_scope(proof, organization_id)?;
+        live_organization(&mut self.transaction, organization_id).await?;
+        let id = ModelId::generate();
+        let (owner, now) = (self.owner(), self.now);
+        let name = draft.name.to_string();
+        let arguments =
+            values![id, organization_id, &name, draft.open, draft.enabled, owner_text(owner), now, now];
+        self.execute_named(ObjectKind::Model, &name, INSERT, arguments).await?;
+        let mut created = ModelObject {
+            tags: Vec::new(),
+            id,
+            organization_id,
+            name: draft.name,
+            open: draft.open,
+            deployments: Vec::new(),
+            enabled: draft.enabled,
+            owner,
+            created_at: now,
+            updated_at: now,
+        };
+        created.deployments = self.put_deployments(&created, draft.deployments).await?;
+        self.record_model(Action::Create, None, Some(&created)).await?;
+        Ok(created)
+    }
+
+    /// As [`Store::update_model`].
+    pub async fn update_model(
+        &mut self,
+        proof: &Proof<ModelsWrite>,
+        id: ModelId,
+        draft: ModelDraft,
+    ) -> Result<ModelObject, StoreError> {
+        const UPDATE: &str =
+            "UPDATE models SET name = $2, open = $3, enabled = $4, updated_at = $5 WHERE id = $1";
+        let before = self.editable_model(proof, id).await?;
+        let mut after =
+            ModelObject { name: draft.name, open: draft.open, enabled: draft.enabled, ..before.clone() };
+        after.deployments = self.put_deployments(&before, draft.deployments).await?;
+        if after == before {
+            return Ok(before);
+        }
+        after.updated_at = self.now;
+        let name = after.name.to_string();
+        let arguments = values![id, &name, after.open, after.enabled, after.updated_at];
+        self.execute_named(ObjectKind::Model, &name, UPDATE, arguments).await?;
+        self.record_model(Action::Update, Some(&before), Some(&after)).await?;
+        Ok(after)
+    }
+
+    /// As [`Store::delete_model`].
+    pub async fn delete_model(&mut self, proof: &Proof<ModelsWrite>, id: ModelId) -> Result<(), StoreError> {
+        const DELETE: &str = "UPDATE models SET deleted_at = $2 WHERE id = $1";
+        let before = self.editable_model(proof, id).await?;
+        self.put_deployments(&before, Vec::new()).await?;
+        self.transaction.execute(DELETE, values![id, self.now]).await?;
+        self.record_model(Action::Delete, Some(&before), None).await?;
+        Ok(())
+    }
+
     async fn editable_model(
         &mut self,
         proof: &Proof<ModelsWrite>,

@@ -50,15 +50,8 @@ impl Store {
         proof: &Proof<TreeWrite>,
         name: &str,
     ) -> Result<Organization, StoreError> {
-        const INSERT: &str = "INSERT INTO organizations (id, name, created_at) VALUES ($1, $2, $3)";
-        check_name(name)?;
         let mut write = self.begin_write(proof.actor()).await?;
-        let created =
-            Organization { id: OrganizationId::generate(), name: name.to_owned(), created_at: write.now };
-        check_scope(proof, created.id)?;
-        let arguments = values![created.id, name, created.created_at];
-        write.execute_named(ObjectKind::Organization, name, INSERT, arguments).await?;
-        write.record_organization(Action::Create, None, Some(&created)).await?;
+        let created = write.create_organization(proof, name).await?;
         write.commit().await?;
         Ok(created)
     }
@@ -102,6 +95,23 @@ impl Store {
 }
 
 impl Write {
+    /// As [`Store::create_organization`].
+    pub async fn create_organization(
+        &mut self,
+        proof: &Proof<TreeWrite>,
+        name: &str,
+    ) -> Result<Organization, StoreError> {
+        const INSERT: &str = "INSERT INTO organizations (id, name, created_at) VALUES ($1, $2, $3)";
+        check_name(name)?;
+        let created =
+            Organization { id: OrganizationId::generate(), name: name.to_owned(), created_at: self.now };
+        check_scope(proof, created.id)?;
+        let arguments = values![created.id, name, created.created_at];
+        self.execute_named(ObjectKind::Organization, name, INSERT, arguments).await?;
+        self.record_organization(Action::Create, None, Some(&created)).await?;
+        Ok(created)
+    }
+
     async fn record_organization(
         &mut self,
         action: Action,

@@ -47,17 +47,8 @@ impl Store {
         team_id: TeamId,
         name: &str,
     ) -> Result<Project, StoreError> {
-        const INSERT: &str = "INSERT INTO projects (id, organization_id, team_id, name, created_at) \
-            VALUES ($1, $2, $3, $4, $5)";
-        check_name(name)?;
-        check_scope(proof, organization_id)?;
         let mut write = self.begin_write(proof.actor()).await?;
-        live_team(&mut write.transaction, organization_id, team_id).await?;
-        let (id, created_at) = (ProjectId::generate(), write.now);
-        let created = Project { id, organization_id, team_id, name: name.to_owned(), created_at };
-        let arguments = values![id, organization_id, team_id, name, created_at];
-        write.execute_named(ObjectKind::Project, name, INSERT, arguments).await?;
-        write.record_project(Action::Create, None, Some(&created)).await?;
+        let created = write.create_project(proof, organization_id, team_id, name).await?;
         write.commit().await?;
         Ok(created)
     }
@@ -95,6 +86,27 @@ impl Store {
 }
 
 impl Write {
+    /// As [`Store::create_project`].
+    pub async fn create_project(
+        &mut self,
+        proof: &Proof<TreeWrite>,
+        organization_id: OrganizationId,
+        team_id: TeamId,
+        name: &str,
+    ) -> Result<Project, StoreError> {
+        const INSERT: &str = "INSERT INTO projects (id, organization_id, team_id, name, created_at) \
+            VALUES ($1, $2, $3, $4, $5)";
+        check_name(name)?;
+        check_scope(proof, organization_id)?;
+        live_team(&mut self.transaction, organization_id, team_id).await?;
+        let (id, created_at) = (ProjectId::generate(), self.now);
+        let created = Project { id, organization_id, team_id, name: name.to_owned(), created_at };
+        let arguments = values![id, organization_id, team_id, name, created_at];
+        self.execute_named(ObjectKind::Project, name, INSERT, arguments).await?;
+        self.record_project(Action::Create, None, Some(&created)).await?;
+        Ok(created)
+    }
+
     async fn record_project(
         &mut self,
         action: Action,

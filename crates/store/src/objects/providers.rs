@@ -86,30 +86,8 @@ impl Store {
         id: ProviderId,
         draft: ProviderDraft,
     ) -> Result<StoredProvider, StoreError> {
-        check_name(&draft.name)?;
-        check_scope(proof, organization_id)?;
         let mut write = self.begin_write(proof.actor()).await?;
-        live_organization(&mut write.transaction, organization_id).await?;
-        let object = ProviderObject {
-            id,
-            organization_id,
-            name: String::new(),
-            kind: String::new(),
-            base_url: None,
-            secret: None,
-            region: None,
-            internal: false,
-            timeouts: TimeoutOverrides::default(),
-            discovered_models: Vec::new(),
-            enabled: true,
-            owner: write.owner(),
-            created_at: write.now,
-            updated_at: write.now,
-        };
-        let empty = StoredProvider { object, sealed_secret: None, secret_hint: None };
-        let created = draft.applied_to(&empty, write.now);
-        write.insert_provider(&created).await?;
-        write.record_provider(Action::Create, None, Some(&created)).await?;
+        let created = write.create_provider(proof, organization_id, id, draft).await?;
         write.commit().await?;
         Ok(created)
     }
@@ -121,32 +99,8 @@ impl Store {
         id: ProviderId,
         draft: ProviderDraft,
     ) -> Result<StoredProvider, StoreError> {
-        const UPDATE: &str = "UPDATE providers SET name = $2, kind = $3, base_url = $4, sealed_secret = $5, \
-            secret_hint = $6, region = $7, internal = $8, timeouts = $9, enabled = $10, updated_at = $11 \
-            WHERE id = $1";
-        check_name(&draft.name)?;
         let mut write = self.begin_write(proof.actor()).await?;
-        let before = editable_provider(&mut write, proof, id).await?;
-        let after = draft.applied_to(&before, write.now);
-        if visible(&before) == visible(&after) && before.sealed_secret == after.sealed_secret {
-            return Ok(before);
-        }
-        let object = &after.object;
-        let arguments = values![
-            id,
-            &object.name,
-            &object.kind,
-            object.base_url.as_deref(),
-            after.sealed_secret.as_deref(),
-            after.secret_hint.as_deref(),
-            object.region.as_deref(),
-            object.internal,
-            json_text(&object.timeouts)?,
-            object.enabled,
-            object.updated_at,
-        ];
-        write.execute_named(ObjectKind::Provider, &object.name, UPDATE, arguments).await?;
-        write.record_provider(Action::Update, Some(&before), Some(&after)).await?;
+        let after = write.update_provider(proof, id, draft).await?;
         write.commit().await?;
         Ok(after)
     }
@@ -157,13 +111,8 @@ impl Store {
         proof: &Proof<ProvidersWrite>,
         id: ProviderId,
     ) -> Result<(), StoreError> {
-        const DELETE: &str =
-            "UPDATE providers SET deleted_at = $2, sealed_secret = NULL, secret_hint = NULL WHERE id = $1";
         let mut write = self.begin_write(proof.actor()).await?;
-        let before = editable_provider(&mut write, proof, id).await?;
-        dependents::check_provider(&mut write.transaction, id, &before.object.name).await?;
-        write.transaction.execute(DELETE, values![id, write.now]).await?;
-        write.record_provider(Action::Delete, Some(&before), None).await?;
+        write.delete_provider(proof, id).await?;
         write.commit().await
     }
 
@@ -212,6 +161,90 @@ impl ProviderDraft {
 }
 
 impl Write {
+    /// As [`Store::create_provider`].
+    pub async fn create_provider(
+        &mut self,
+        proof: &Proof<ProvidersWrite>,
+        organization_id: OrganizationId,
+        id: ProviderId,
+        draft: ProviderDraft,
+    ) -> Result<StoredProvider, StoreError> {
+        check_name(&draft.name)?;
+        check_scope(proof, organization_id)?;
+        live_organization(&mut self.transaction, organization_id).await?;
+        let object = ProviderObject {
+            id,
+            organization_id,
+            name: String::new(),
+            kind: String::new(),
+            base_url: None,
+            secret: None,
+            region: None,
+            internal: false,
+            timeouts: TimeoutOverrides::default(),
+            discovered_models: Vec::new(),
+            enabled: true,
+            owner: self.owner(),
+            created_at: self.now,
+            updated_at: self.now,
+        };
+        let empty = StoredProvider { object, sealed_secret: None, secret_hint: None };
+        let created = draft.applied_to(&empty, self.now);
+        self.insert_provider(&created).await?;
+        self.record_provider(Action::Create, None, Some(&created)).await?;
+        Ok(created)
+    }
+
+    /// As [`Store::update_provider`].
+    pub async fn update_provider(
+        &mut self,
+        proof: &Proof<ProvidersWrite>,
+        id: ProviderId,
+        draft: ProviderDraft,
+    ) -> Result<StoredProvider, StoreError> {
+        const UPDATE: &str = "UPDATE providers SET name = $2, kind = $3, base_url = $4, sealed_secret = $5, \
+            secret_hint = $6, region = $7, internal = $8, timeouts = $9, enabled = $10, updated_at = $11 \
+            WHERE id = $1";
+        check_name(&draft.name)?;
+        let before = editable_provider(self, proof, id).await?;
+        let after = draft.applied_to(&before, self.now);
+        if visible(&before) == visible(&after) && before.sealed_secret == after.sealed_secret {
+            return Ok(before);
+        }
+        let object = &after.object;
+        let arguments = values![
+            id,
+            &object.name,
+            &object.kind,
+            object.base_url.as_deref(),
+            after.sealed_secret.as_deref(),
+            after.secret_hint.as_deref(),
+            object.region.as_deref(),
+            object.internal,
+            json_text(&object.timeouts)?,
+            object.enabled,
+            object.updated_at,
+        ];
+        self.execute_named(ObjectKind::Provider, &object.name, UPDATE, arguments).await?;
+        self.record_provider(Action::Update, Some(&before), Some(&after)).await?;
+        Ok(after)
+    }
+
+    /// As [`Store::delete_provider`].
+    pub async fn delete_provider(
+        &mut self,
+        proof: &Proof<ProvidersWrite>,
+        id: ProviderId,
+    ) -> Result<(), StoreError> {
+        const DELETE: &str =
+            "UPDATE providers SET deleted_at = $2, sealed_secret = NULL, secret_hint = NULL WHERE id = $1";
+        let before = editable_provider(self, proof, id).await?;
+        dependents::check_provider(&mut self.transaction, id, &before.object.name).await?;
+        self.transaction.execute(DELETE, values![id, self.now]).await?;
+        self.record_provider(Action::Delete, Some(&before), None).await?;
+        Ok(())
+    }
+
     async fn insert_provider(&mut self, stored: &StoredProvider) -> Result<(), StoreError> {
         const INSERT: &str = "INSERT INTO providers (id, organization_id, name, kind, base_url, sealed_secret, \
             secret_hint, region, internal, timeouts, discovered_models, enabled, owner, created_at, updated_at) \

@@ -45,17 +45,8 @@ impl Store {
         organization_id: OrganizationId,
         name: &str,
     ) -> Result<Team, StoreError> {
-        const INSERT: &str =
-            "INSERT INTO teams (id, organization_id, name, created_at) VALUES ($1, $2, $3, $4)";
-        check_name(name)?;
-        check_scope(proof, organization_id)?;
         let mut write = self.begin_write(proof.actor()).await?;
-        live_organization(&mut write.transaction, organization_id).await?;
-        let created =
-            Team { id: TeamId::generate(), organization_id, name: name.to_owned(), created_at: write.now };
-        let arguments = values![created.id, organization_id, name, created.created_at];
-        write.execute_named(ObjectKind::Team, name, INSERT, arguments).await?;
-        write.record_team(Action::Create, None, Some(&created)).await?;
+        let created = write.create_team(proof, organization_id, name).await?;
         write.commit().await?;
         Ok(created)
     }
@@ -93,6 +84,26 @@ impl Store {
 }
 
 impl Write {
+    /// As [`Store::create_team`].
+    pub async fn create_team(
+        &mut self,
+        proof: &Proof<TreeWrite>,
+        organization_id: OrganizationId,
+        name: &str,
+    ) -> Result<Team, StoreError> {
+        const INSERT: &str =
+            "INSERT INTO teams (id, organization_id, name, created_at) VALUES ($1, $2, $3, $4)";
+        check_name(name)?;
+        check_scope(proof, organization_id)?;
+        live_organization(&mut self.transaction, organization_id).await?;
+        let created =
+            Team { id: TeamId::generate(), organization_id, name: name.to_owned(), created_at: self.now };
+        let arguments = values![created.id, organization_id, name, created.created_at];
+        self.execute_named(ObjectKind::Team, name, INSERT, arguments).await?;
+        self.record_team(Action::Create, None, Some(&created)).await?;
+        Ok(created)
+    }
+
     async fn record_team(
         &mut self,
         action: Action,

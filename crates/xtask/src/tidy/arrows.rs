@@ -83,7 +83,7 @@ const FOR_TESTS: &[&str] = &["testkit", "simulator"];
 
 /// Libraries that belong to some crates only, and why.
 const OWNED_LIBRARIES: &[(&str, &[&str], &str)] = &[
-    ("sqlx", &["store"], "all SQL is in tollgate-store"),
+    ("sqlx", &["store", "testkit"], "all SQL is in tollgate-store; testkit only makes throw-away databases"),
     ("axum", &["control", "tollgate"], "the data plane is built on hyper, and the rest serves nothing"),
     (
         "tokio-rustls",
