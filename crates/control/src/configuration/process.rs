@@ -30,6 +30,39 @@ pub struct ProcessSettings {
     pub otlp: Option<OtlpSettings>,
 }
 
+impl ProcessSettings {
+    /// The names of the settings that are not the same in both.
+    pub fn differing(&self, other: &Self) -> Vec<&'static str> {
+        let Self {
+            listen,
+            admin_listen,
+            data,
+            database,
+            root_key_file,
+            tls,
+            limits,
+            timeouts,
+            durability,
+            log,
+            otlp,
+        } = self;
+        let compared = [
+            ("listen", *listen == other.listen),
+            ("admin_listen", *admin_listen == other.admin_listen),
+            ("data", *data == other.data),
+            ("database", *database == other.database),
+            ("root_key_file", *root_key_file == other.root_key_file),
+            ("tls", *tls == other.tls),
+            ("limits", *limits == other.limits),
+            ("timeouts", *timeouts == other.timeouts),
+            ("durability", *durability == other.durability),
+            ("log", *log == other.log),
+            ("otlp", *otlp == other.otlp),
+        ];
+        compared.into_iter().filter(|(_, equal)| !equal).map(|(name, _)| name).collect()
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DatabaseSettings {

@@ -137,7 +137,7 @@ impl Process {
         let reloading = reload::obey(
             signals::reloads()?,
             with.options.config.clone(),
-            Arc::clone(&self.connection),
+            with.chosen.file.clone(),
             self.control,
         );
         runtime.spawn(reloading);

@@ -1,10 +1,9 @@
 //! SIGHUP: `tollgate.yaml` is read again. Its objects take effect all or not at all.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use tokio::signal::unix::Signal;
-use tollgate_control::configuration::{FileObjects, apply};
+use tollgate_control::configuration::{Applied, FileObjects, ProcessSettings, apply};
 use tollgate_control::{Connection, ControlPlane};
 
 use super::settings;
@@ -13,7 +12,7 @@ use super::settings;
 pub(crate) async fn obey(
     mut signal: Signal,
     path: Option<PathBuf>,
-    connection: Arc<Connection>,
+    in_force: ProcessSettings,
     control: ControlPlane,
 ) {
     while signal.recv().await.is_some() {
@@ -22,7 +21,10 @@ pub(crate) async fn obey(
                 "SIGHUP: there is nothing to read again, Tollgate was started without --config"
             ),
             Some(path) => match settings::read(path) {
-                Ok(read) => take_over(read.objects.as_ref(), &connection, &control).await,
+                Ok(read) => {
+                    take_over(read.objects.as_ref(), &control).await;
+                    tell_of_restart(&read.process.differing(&in_force));
+                }
                 Err(problems) => {
                     for problem in &problems {
                         tracing::error!(problem, "the configuration is wrong; everything stays as it was");
@@ -33,13 +35,21 @@ pub(crate) async fn obey(
     }
 }
 
-async fn take_over(objects: Option<&FileObjects>, connection: &Connection, control: &ControlPlane) {
+/// What the process itself runs with is chosen once.
+fn tell_of_restart(settings: &[&'static str]) {
+    if !settings.is_empty() {
+        let settings = settings.join(", ");
+        tracing::warn!(%settings, "changed in the configuration; takes effect at the next start");
+    }
+}
+
+async fn take_over(objects: Option<&FileObjects>, control: &ControlPlane) {
     let Some(objects) = objects else {
         tracing::info!("the configuration was read; it names no objects");
         return;
     };
-    match apply_files(objects, connection).await {
-        Ok(writes) => match control.publisher().publish_latest().await {
+    match control.apply(objects).await {
+        Ok(Applied { writes }) => match control.publisher().publish_latest().await {
             Ok(()) => tracing::info!(writes, "the configuration was read again and is in effect"),
             Err(error) => tracing::error!(%error, "the configuration was stored but cannot be used"),
         },

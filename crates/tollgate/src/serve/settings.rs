@@ -8,7 +8,8 @@ use anyhow::{Context, anyhow};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tollgate_control::configuration::{
-    self, FileObjects, LimitSettings, LogSettings, OtlpSettings, ReadConfiguration, TlsSettings,
+    self, FileObjects, LimitSettings, LogSettings, OtlpSettings, ProcessSettings, ReadConfiguration,
+    TlsSettings,
 };
 use tollgate_gateway::Settings;
 use tollgate_ledger::journal::Durability;
@@ -33,6 +34,8 @@ pub(crate) struct Chosen {
     pub(crate) log: LogSettings,
     pub(crate) otlp: Option<OtlpSettings>,
     pub(crate) objects: Option<FileObjects>,
+    /// The file's own part in these choices.
+    pub(crate) file: ProcessSettings,
 }
 
 /// Reads `tollgate.yaml`; every mistake in it is told, each with its place.
@@ -48,7 +51,7 @@ impl Chosen {
                 .map_err(|problems| anyhow!("the configuration is wrong:\n{}", problems.join("\n")))?,
             None => ReadConfiguration::default(),
         };
-        let process = file.process;
+        let process = file.process.clone();
         let default_listen = || super::DEFAULT_LISTEN.parse().context("the default address is wrong");
         let drain_ms = process.limits.drain_ms.map(Duration::from_millis);
         Ok(Self {
@@ -67,6 +70,7 @@ impl Chosen {
             log: process.log,
             otlp: process.otlp,
             objects: file.objects,
+            file: file.process,
         })
     }
 

@@ -193,6 +193,12 @@ async fn sighup_takes_over_the_files_all_or_not_at_all() {
     assert_eq!(names().await, ["gpt-5.5"]);
     reload(configuration(&model("other")), "is in effect").await;
     assert_eq!(names().await, ["other"]);
+    assert!(!tollgate.log().contains("takes effect at the next start"), "{}", tollgate.log());
+    let with_settings =
+        format!("limits: {{max_attempts: 2}}\nlog: {{access: true}}\n{}", configuration(&model("third")));
+    reload(with_settings, "takes effect at the next start").await;
+    assert!(tollgate.log().contains("limits, log"), "{}", tollgate.log());
+    assert_eq!(names().await, ["third"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
