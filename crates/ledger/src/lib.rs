@@ -2,5 +2,6 @@
 //! shipper that brings them into the store.
 
 pub mod journal;
+pub mod limit;
 pub mod record;
 pub mod shipper;

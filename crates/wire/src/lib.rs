@@ -10,6 +10,7 @@ pub mod objects;
 pub mod observe;
 pub mod peek;
 mod produced;
+pub mod rate_limits;
 mod scan;
 pub mod splice;
 pub mod sse;

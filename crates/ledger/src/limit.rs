@@ -1,0 +1,19 @@
+//! Rate and concurrency limits, decided in memory.
+//!
+//! A [`LimitBook`] keeps one word per limit and member, changed by compare-and-swap, so limits of others cost nothing and
+//! unrelated teams share no cache line. Rates follow the generic cell rate algorithm: any window as long as the period
+//! admits at most the amount and the burst. Time is a parameter.
+
+mod book;
+mod cell;
+mod line;
+mod pace;
+mod taken;
+
+pub use book::{DEFAULT_MOST_CUSTOMERS, LimitBook, Want};
+pub use line::LimitLine;
+pub use pace::CORRECTION_PERIODS;
+pub use taken::{OverLimit, Retry, Taken};
+
+#[cfg(test)]
+mod tests;
