@@ -42,6 +42,17 @@ impl NanoUsd {
         }
     }
 
+    pub const fn checked_sub(self, other: Self) -> Option<Self> {
+        match self.0.checked_sub(other.0) {
+            Some(difference) => Some(Self(difference)),
+            None => None,
+        }
+    }
+
+    pub const fn is_negative(self) -> bool {
+        self.0 < 0
+    }
+
     pub const fn saturating_add(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
     }

@@ -1,0 +1,60 @@
+//! A balance, shared by the cores.
+
+use arc_swap::ArcSwap;
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::Arc;
+
+use tollgate_core::{NanoUsd, UnixMicros};
+use tollgate_state::governance::BudgetObject;
+
+use super::state::BalanceState;
+use super::window::Calendar;
+use crate::record::BalanceKey;
+
+/// A lock of its own for each balance, held for nanoseconds: nobody waits for anybody whose money is not the same.
+#[derive(Debug)]
+pub(super) struct Balance {
+    pub(super) terms: Arc<Terms>,
+    state: Mutex<BalanceState>,
+}
+
+/// What the balances of one budget have in common.
+#[derive(Debug)]
+pub(super) struct Terms {
+    /// As last published.
+    budget: ArcSwap<BudgetObject>,
+    pub(super) calendar: Calendar,
+}
+
+impl Terms {
+    pub(super) fn new(budget: Arc<BudgetObject>) -> Self {
+        let calendar = Calendar::new(&budget.window);
+        Self { budget: ArcSwap::new(budget), calendar }
+    }
+
+    pub(super) fn publish(&self, budget: &Arc<BudgetObject>) {
+        self.budget.store(Arc::clone(budget));
+    }
+
+    /// Up to where calls are admitted; `None` where none is ever refused.
+    pub(super) fn ceiling(&self, now: UnixMicros) -> Option<NanoUsd> {
+        let budget = self.budget.load();
+        budget.mode.refuses().then(|| budget.amount_at(now))
+    }
+
+    pub(super) fn budget(&self) -> Arc<BudgetObject> {
+        self.budget.load_full()
+    }
+}
+
+impl Balance {
+    /// One that has counted nothing; `key` names the window that ends at `end`.
+    pub(super) fn new(terms: Arc<Terms>, key: BalanceKey, end: UnixMicros) -> Self {
+        Self { terms, state: Mutex::new(BalanceState::new(key, end)) }
+    }
+
+    /// Whoever locks several does so by rising address, each once.
+    pub(super) fn lock(&self) -> MutexGuard<'_, BalanceState> {
+        self.state.lock()
+    }
+}
