@@ -6,13 +6,17 @@
 
 mod book;
 mod cell;
+mod file;
 mod line;
 mod pace;
+mod snapshot;
 mod taken;
 
 pub use book::{DEFAULT_MOST_CUSTOMERS, LimitBook, Want};
+pub use file::{LimitFile, LimitFileError};
 pub use line::LimitLine;
 pub use pace::CORRECTION_PERIODS;
+pub use snapshot::{DamagedSnapshot, LimitSnapshot};
 pub use taken::{OverLimit, Retry, Taken};
 
 #[cfg(test)]

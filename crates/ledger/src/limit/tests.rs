@@ -10,6 +10,7 @@ use super::*;
 
 mod bounds;
 mod counts;
+mod restart;
 
 const START: UnixMicros = UnixMicros(1_760_000_000_000_000);
 
