@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderName};
 use http_body::{Body, Frame, SizeHint};
 
 use crate::fallback::FallbackBody;
+use crate::journey::keep_alive::EarlyBody;
 use crate::journey::relay::RelayBody;
 
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-tollgate-request-id");
@@ -28,6 +29,8 @@ pub enum AnswerBody {
     Whole(VecDeque<Bytes>),
     /// A stream that is passed on as it comes.
     Relay(Box<RelayBody>),
+    /// The same, begun before its first content.
+    Early(Box<EarlyBody>),
     /// From the other plane.
     Fallback(FallbackBody),
 }
@@ -61,6 +64,9 @@ impl Body for AnswerBody {
             Self::Relay(relay) => {
                 relay.poll_next(context).map(|chunk| chunk.map(|chunk| chunk.map(Frame::data)))
             }
+            Self::Early(early) => {
+                early.poll_next(context).map(|chunk| chunk.map(|chunk| chunk.map(Frame::data)))
+            }
             Self::Fallback(body) => Pin::new(body)
                 .poll_frame(context)
                 .map(|frame| frame.map(|frame| frame.map_err(|e| Cut(e.to_string())))),
@@ -71,6 +77,7 @@ impl Body for AnswerBody {
         match self {
             Self::Whole(chunks) => chunks.is_empty(),
             Self::Relay(relay) => relay.is_done(),
+            Self::Early(early) => early.is_done(),
             Self::Fallback(body) => body.is_end_stream(),
         }
     }
@@ -78,7 +85,7 @@ impl Body for AnswerBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(chunks) => SizeHint::with_exact(chunks.iter().map(|chunk| chunk.len() as u64).sum()),
-            Self::Relay(_) => SizeHint::default(),
+            Self::Relay(_) | Self::Early(_) => SizeHint::default(),
             Self::Fallback(body) => body.size_hint(),
         }
     }

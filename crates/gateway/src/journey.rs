@@ -24,6 +24,7 @@ pub mod admit;
 pub mod attempt;
 pub mod identify;
 pub mod inspect;
+pub mod keep_alive;
 pub mod permit;
 pub mod recall;
 pub mod relay;
@@ -64,7 +65,8 @@ async fn stages(core: &Rc<Core>, accepted: Accepted) -> Result<Response<AnswerBo
     let gone = Rc::new(Cell::new(false));
     if admitted.is_stream() {
         // When the client leaves, this future is dropped, and with it the call to the provider.
-        return serve(Rc::clone(core), admitted, gone).await;
+        let early = keep_alive::EarlyStream::new(&admitted);
+        return early.keep_alive(core, serve(Rc::clone(core), admitted, gone)).await;
     }
     // A non-streamed call is billed whether or not somebody waits for it, so it is read to its end.
     survive::survive(core, Rc::clone(&gone), serve(Rc::clone(core), admitted, gone)).await

@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use tollgate_core::{Dialect, Fault, RequestId, RetryAdvice};
 use tollgate_ledger::record::Outcome;
-use tollgate_wire::{ErrorBody, ErrorKind, error_body};
+use tollgate_wire::{ErrorBody, ErrorKind, error_body, stream_error_event};
 
 use crate::account::Account;
 use crate::answer::{AnswerBody, REQUEST_ID};
@@ -109,17 +110,20 @@ impl Problem {
         }
     }
 
-    /// The answer that tells the caller.
-    pub fn response(&self, dialect: Dialect, request_id: RequestId) -> Response<AnswerBody> {
-        let id = request_id.to_string();
-        let body = ErrorBody {
+    fn body<'a>(&'a self, request_id: &'a str) -> ErrorBody<'a> {
+        ErrorBody {
             kind: self.kind,
             message: &self.message,
             param: self.param.as_deref(),
             code: self.code,
-            request_id: Some(&id),
-        };
-        let mut response = Response::new(AnswerBody::full(error_body(dialect, &body)));
+            request_id: Some(request_id),
+        }
+    }
+
+    /// The answer that tells the caller.
+    pub fn response(&self, dialect: Dialect, request_id: RequestId) -> Response<AnswerBody> {
+        let id = request_id.to_string();
+        let mut response = Response::new(AnswerBody::full(error_body(dialect, &self.body(&id))));
         let status = || StatusCode::from_u16(self.kind.status(dialect));
         *response.status_mut() =
             self.status.or_else(|| status().ok()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -173,5 +177,15 @@ impl Refused {
             account.settle().await;
         }
         response
+    }
+
+    /// Closes the account of a stream that was begun already, and tells the caller inside it.
+    pub async fn into_event(self, dialect: Dialect, request_id: RequestId) -> Bytes {
+        let id = request_id.to_string();
+        if let Some(mut account) = self.account {
+            account.fail(&self.problem, self.outcome, StatusCode::OK.as_u16());
+            account.settle().await;
+        }
+        stream_error_event(dialect, &self.problem.body(&id), 0)
     }
 }

@@ -23,6 +23,11 @@ pub struct Settings {
     pub keep_alive_timeout_ms: u64,
     /// A client that takes no bytes for this long is treated as gone.
     pub client_write_timeout_ms: u64,
+    /// A stream whose first content takes longer is begun without it, so that nobody in between takes the connection for
+    /// dead. From then on a failure can only be told inside the stream.
+    pub stream_keep_alive_after_ms: u64,
+    /// Between two signs of life of a stream that has no content yet.
+    pub stream_keep_alive_every_ms: u64,
     /// A non-streamed call whose client left is read on for at most this long, to know what it cost.
     pub abandoned_call_ms: u64,
     /// A non-streamed answer of a provider may be at most this large.
@@ -48,6 +53,9 @@ impl Default for Settings {
             max_headers: 100,
             keep_alive_timeout_ms: 75_000,
             client_write_timeout_ms: 60_000,
+            stream_keep_alive_after_ms: 10_000,
+            // Proxies and clients that expect something every 15 seconds get it in time.
+            stream_keep_alive_every_ms: 14_000,
             abandoned_call_ms: 120_000,
             max_answer_bytes: 64 << 20,
             max_attempts: 3,

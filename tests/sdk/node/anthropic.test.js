@@ -54,6 +54,18 @@ for (const upstream of UPSTREAMS) {
       assert.equal(response.headers.get("x-tollgate-deployment"), record.deployment_id);
     });
 
+    test("stream that is kept alive", TEST, async () => {
+      const model = await gateway.model(`${upstream}:late`);
+      const call = client().messages.create({ ...CALL, model, stream: true });
+      const { data, response } = await call.withResponse();
+      // Begun before any deployment had answered.
+      assert.equal(response.headers.get("x-tollgate-deployment"), null);
+      let text = "";
+      for await (const event of data) text += event.delta?.text ?? "";
+      assert.equal(text, TEXT);
+      await gateway.checkRecords(model, [used], { stream: true });
+    });
+
     test("stream", TEST, async () => {
       const model = await gateway.model(upstream);
       const stream = client().messages.stream({ ...CALL, model });

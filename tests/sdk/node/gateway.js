@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -11,6 +11,8 @@ import { setTimeout as pause } from "node:timers/promises";
 
 import { PRICE, costNanosUsd } from "./canned.js";
 
+// The script `late` answers after two seconds.
+const SETTINGS = "limits: {stream_keep_alive_after_ms: 1000, stream_keep_alive_every_ms: 200}\n";
 const START_MS = 20_000;
 const STOP_MS = 10_000;
 const RECORD_MS = 20_000;
@@ -63,7 +65,10 @@ async function startTollgate() {
   const folder = mkdtempSync(join(tmpdir(), "tollgate-sdk-"));
   const [bootstrap, log] = [join(folder, "bootstrap.json"), join(folder, "log")];
   const output = openSync(log, "w");
+  const config = join(folder, "tollgate.yaml");
+  writeFileSync(config, SETTINGS);
   const place = ["--listen", "127.0.0.1:0", "--data", join(folder, "data"), "--bootstrap-file", bootstrap];
+  place.push("--config", config);
   // Only the command line decides, not the machine.
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("TOLLGATE_")));
   const options = { stdio: ["ignore", output, output], cwd: folder, env };

@@ -53,6 +53,18 @@ for (const upstream of UPSTREAMS) {
       assert.equal(response.headers.get("x-tollgate-deployment"), record.deployment_id);
     });
 
+    test("stream that is kept alive", TEST, async () => {
+      const model = await gateway.model(`${upstream}:late`);
+      const call = client().chat.completions.create({ model, messages: MESSAGES, stream: true });
+      const { data, response } = await call.withResponse();
+      // Begun before any deployment had answered.
+      assert.equal(response.headers.get("x-tollgate-deployment"), null);
+      let text = "";
+      for await (const chunk of data) text += chunk.choices[0]?.delta.content ?? "";
+      assert.equal(text, TEXT);
+      await gateway.checkRecords(model, [used], { stream: true });
+    });
+
     for (const asksForUsage of [false, true]) {
       test(`stream, usage ${asksForUsage ? "" : "not "}asked for`, TEST, async () => {
         const model = await gateway.model(upstream);

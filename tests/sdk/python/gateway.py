@@ -16,6 +16,8 @@ from canned import PRICE, cost_nanos_usd
 
 START_SECONDS = 20
 RECORD_SECONDS = 20
+# The script `late` answers after two seconds.
+SETTINGS = "limits: {stream_keep_alive_after_ms: 1000, stream_keep_alive_every_ms: 200}\n"
 KINDS = {"openai": "openai_compatible", "anthropic": "anthropic_compatible"}
 
 
@@ -76,7 +78,9 @@ def running_tollgate():
     with tempfile.TemporaryDirectory(prefix="tollgate-sdk-") as folder:
         bootstrap, log = Path(folder, "bootstrap.json"), Path(folder, "log")
         command = [os.environ["TOLLGATE_BIN"], "serve", "--listen", "127.0.0.1:0"]
-        command += ["--data", str(Path(folder, "data")), "--bootstrap-file", str(bootstrap)]
+        settings = Path(folder, "tollgate.yaml")
+        settings.write_text(SETTINGS)
+        command += ["--config", str(settings), "--data", str(Path(folder, "data")), "--bootstrap-file", str(bootstrap)]
         # Only the command line decides, not the machine.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("TOLLGATE_")}
         with log.open("wb") as output:

@@ -171,6 +171,15 @@ def test_models(gateway, anthropic_client, upstream):
     assert {granted, other} <= {model.id for model in anthropic_client().models.list()}
 
 
+def test_stream_that_is_kept_alive(gateway, anthropic_client, upstream):
+    model, used = gateway.model(f"{upstream}:late"), USAGE[upstream]
+    with anthropic_client().messages.stream(model=model, **CALL) as stream:
+        # Begun before any deployment had answered.
+        assert "x-tollgate-deployment" not in stream.response.headers
+        assert stream.get_final_message().content[0].text == TEXT
+    gateway.check_records(model, used, stream=True)
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_refusals(gateway, anthropic_client, upstream, stream):
     model = gateway.model(upstream)

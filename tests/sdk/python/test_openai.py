@@ -63,6 +63,16 @@ def test_stream(gateway, openai_client, upstream, asks_for_usage):
     gateway.check_records(model, used, stream=True)
 
 
+def test_stream_that_is_kept_alive(gateway, openai_client, upstream):
+    model, used = gateway.model(f"{upstream}:late"), USAGE[upstream]
+    raw = openai_client().chat.completions.with_raw_response.create(model=model, messages=MESSAGES, stream=True)
+    # Begun before any deployment had answered.
+    assert "x-tollgate-deployment" not in raw.headers
+    choices = [choice for chunk in raw.parse() for choice in chunk.choices]
+    assert "".join(choice.delta.content or "" for choice in choices) == TEXT
+    gateway.check_records(model, used, stream=True)
+
+
 def ask(client, stream, **parameters):
     if not stream:
         return client.chat.completions.create(**parameters)

@@ -90,6 +90,9 @@ pub struct LimitSettings {
     pub body_idle_timeout_ms: Option<u64>,
     pub keep_alive_timeout_ms: Option<u64>,
     pub client_write_timeout_ms: Option<u64>,
+    /// A stream without content for this long is begun with a sign of life; then every so often.
+    pub stream_keep_alive_after_ms: Option<u64>,
+    pub stream_keep_alive_every_ms: Option<u64>,
     pub max_answer_bytes: Option<usize>,
     pub max_attempts: Option<u16>,
     /// How long running requests may go on after the process was asked to stop.

@@ -7,6 +7,7 @@ use tollgate_catalog::{PriceList, PriceProblem, ServiceTier};
 use tollgate_core::{RetryAdvice, UnixMicros};
 use tollgate_wire::{ErrorKind, Field, input_bound_tokens};
 
+use super::permit::Permitted;
 use super::recall::Missed;
 use super::shortlist::{Eligible, Shortlisted};
 use super::understand::Understood;
@@ -35,6 +36,10 @@ pub struct Terms {
 impl Admitted {
     pub fn is_stream(&self) -> bool {
         self.shortlisted.permitted.understood.is_stream()
+    }
+
+    pub(super) const fn permitted(&self) -> &Permitted {
+        &self.shortlisted.permitted
     }
 
     pub(super) fn into_parts(self) -> (Shortlisted, Terms) {

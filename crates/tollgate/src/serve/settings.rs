@@ -114,6 +114,12 @@ fn limits(file: &LimitSettings) -> Settings {
         body_idle_timeout_ms: file.body_idle_timeout_ms.unwrap_or(usual.body_idle_timeout_ms),
         keep_alive_timeout_ms: file.keep_alive_timeout_ms.unwrap_or(usual.keep_alive_timeout_ms),
         client_write_timeout_ms: file.client_write_timeout_ms.unwrap_or(usual.client_write_timeout_ms),
+        stream_keep_alive_after_ms: file
+            .stream_keep_alive_after_ms
+            .unwrap_or(usual.stream_keep_alive_after_ms),
+        stream_keep_alive_every_ms: file
+            .stream_keep_alive_every_ms
+            .unwrap_or(usual.stream_keep_alive_every_ms),
         max_answer_bytes: file.max_answer_bytes.unwrap_or(usual.max_answer_bytes),
         max_attempts: file.max_attempts.unwrap_or(usual.max_attempts),
         ..usual
