@@ -16,6 +16,7 @@ mod dispatch;
 mod guarded_io;
 mod listener;
 mod patience;
+mod renewal;
 
 pub use connection::PeerAddress;
 pub use dispatch::dispatch;

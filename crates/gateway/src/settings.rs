@@ -21,6 +21,10 @@ pub struct Settings {
     pub max_headers: usize,
     /// An idle keep-alive connection is closed after this.
     pub keep_alive_timeout_ms: u64,
+    /// A connection that is older, or has carried this many requests, is ended politely; the client makes another, which
+    /// may be on another core.
+    pub connection_age_ms: u64,
+    pub connection_requests: u64,
     /// A client that takes no bytes for this long is treated as gone.
     pub client_write_timeout_ms: u64,
     /// A stream whose first content takes longer is begun without it, so that nobody in between takes the connection for
@@ -52,6 +56,8 @@ impl Default for Settings {
             max_header_bytes: 64 << 10,
             max_headers: 100,
             keep_alive_timeout_ms: 75_000,
+            connection_age_ms: 600_000,
+            connection_requests: 100_000,
             client_write_timeout_ms: 60_000,
             stream_keep_alive_after_ms: 10_000,
             // Proxies and clients that expect something every 15 seconds get it in time.

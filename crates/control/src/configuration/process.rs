@@ -89,6 +89,9 @@ pub struct LimitSettings {
     pub header_timeout_ms: Option<u64>,
     pub body_idle_timeout_ms: Option<u64>,
     pub keep_alive_timeout_ms: Option<u64>,
+    /// After how long, and how many requests, a connection is renewed.
+    pub connection_age_ms: Option<u64>,
+    pub connection_requests: Option<u64>,
     pub client_write_timeout_ms: Option<u64>,
     /// A stream without content for this long is begun with a sign of life; then every so often.
     pub stream_keep_alive_after_ms: Option<u64>,

@@ -8,7 +8,8 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use http::Request;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -21,6 +22,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::guarded_io::GuardedIo;
 use super::patience::{Patience, RunningBody};
+use super::renewal::Renewal;
 use super::{Shutdown, dispatch};
 use crate::core::Core;
 
@@ -165,13 +167,22 @@ async fn serve_stream<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     mut shutdown: watch::Receiver<Shutdown>,
 ) {
     let core = Rc::clone(&connection.core);
+    let renewal = Renewal::new(&core);
     let service = service_fn(|mut request: Request<Incoming>| {
         if core.gateway.fallback.is_some() {
             request.extensions_mut().insert(PeerAddress(peer));
         }
-        let running = patience.began(request.version());
+        let version = request.version();
+        let running = patience.began(version);
+        let is_last = renewal.count() && version != Version::HTTP_2;
         let answering = dispatch(Rc::clone(&core), request);
-        async move { Ok::<_, Infallible>(answering.await?.map(|body| RunningBody::new(body, running))) }
+        async move {
+            let mut answer = answering.await?.map(|body| RunningBody::new(body, running));
+            if is_last {
+                answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(answer)
+        }
     });
     let builder = builder(&core);
     let serving = builder.serve_connection(TokioIo::new(stream), service);
@@ -191,6 +202,11 @@ async fn serve_stream<S: AsyncRead + AsyncWrite + Unpin + 'static>(
                 serving.as_mut().graceful_shutdown();
             }
             () = poll_fn(|context| patience.poll_overdue(context)) => break,
+            // GOAWAY: what runs is finished, what comes next belongs to another connection.
+            () = poll_fn(|context| renewal.poll_due(patience.is_multiplexed(), context)), if !draining => {
+                draining = true;
+                serving.as_mut().graceful_shutdown();
+            }
         }
     }
     drop(connection);

@@ -65,6 +65,11 @@ impl Patience {
         Running { patience: Rc::clone(self), given }
     }
 
+    /// Whether the connection carries many exchanges at a time.
+    pub(super) const fn is_multiplexed(&self) -> bool {
+        self.is_multiplexed.get()
+    }
+
     /// Ready when a head is overdue, or an answer is not taken.
     pub(super) fn poll_overdue(&self, context: &mut Context<'_>) -> Poll<()> {
         if self.is_multiplexed.get() {

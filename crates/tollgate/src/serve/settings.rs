@@ -113,6 +113,8 @@ fn limits(file: &LimitSettings) -> Settings {
         header_timeout_ms: file.header_timeout_ms.unwrap_or(usual.header_timeout_ms),
         body_idle_timeout_ms: file.body_idle_timeout_ms.unwrap_or(usual.body_idle_timeout_ms),
         keep_alive_timeout_ms: file.keep_alive_timeout_ms.unwrap_or(usual.keep_alive_timeout_ms),
+        connection_age_ms: file.connection_age_ms.unwrap_or(usual.connection_age_ms),
+        connection_requests: file.connection_requests.unwrap_or(usual.connection_requests),
         client_write_timeout_ms: file.client_write_timeout_ms.unwrap_or(usual.client_write_timeout_ms),
         stream_keep_alive_after_ms: file
             .stream_keep_alive_after_ms
