@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::TryStreamExt;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions, PgPool, Postgres, SqlSafeStr, Sqlite, SqlitePool};
+use sqlx::{ConnectOptions, Connection, PgConnection, PgPool, Postgres, SqlSafeStr, Sqlite, SqlitePool};
 
 pub(crate) use query::Query;
 pub(crate) use row::Row;
@@ -40,6 +40,10 @@ impl Database {
         }
         let path =
             location.strip_prefix("sqlite:").map_or(location, |rest| rest.strip_prefix("//").unwrap_or(rest));
+        if let Some((scheme, _)) = path.split_once("://") {
+            let reason = format!("must be a postgres:// URL or the path of an SQLite file, not {scheme}://");
+            return Err(StoreError::Invalid { field: "database", reason });
+        }
         Self::open_sqlite(Path::new(path)).await
     }
 
@@ -80,8 +84,9 @@ impl Database {
     }
 
     async fn open_postgres(url: &str) -> Result<Self, StoreError> {
-        let options =
-            PgConnectOptions::from_str(url)?.application_name("tollgate").disable_statement_logging();
+        let options = PgConnectOptions::from_str(url).map_err(|error| invalid_url(&error))?;
+        let options = options.application_name("tollgate").disable_statement_logging();
+        try_postgres(&options).await?;
         let pool = PgPoolOptions::new()
             .max_connections(POSTGRES_CONNECTIONS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -142,6 +147,24 @@ impl Database {
         values: &[Value<'_>],
     ) -> Result<Option<Row>, StoreError> {
         Ok(self.rows(sql, values).await?.into_iter().next())
+    }
+}
+
+fn invalid_url(error: &sqlx::Error) -> StoreError {
+    let reason = format!("is not a PostgreSQL URL like postgres://user@host/name: {error}");
+    StoreError::Invalid { field: "database", reason }
+}
+
+/// One connection before there is a pool: the pool tries again and again, and in the end knows only that time is over.
+async fn try_postgres(options: &PgConnectOptions) -> Result<(), StoreError> {
+    let connecting = tokio::time::timeout(ACQUIRE_TIMEOUT, PgConnection::connect_with(options));
+    match connecting.await {
+        Ok(Ok(connection)) => Ok(connection.close().await?),
+        Ok(Err(error)) => Err(match StoreError::from(error) {
+            StoreError::Database(error) => StoreError::Refused(error),
+            other => other,
+        }),
+        Err(_) => Err(StoreError::from(sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()))),
     }
 }
 

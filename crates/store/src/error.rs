@@ -50,6 +50,9 @@ pub enum StoreError {
     /// The database's fault: cannot be reached, is locked, full or shutting down. Asking again can help.
     #[error("the database is unavailable: {source}")]
     Unavailable { source: sqlx::Error },
+    /// The server answered and does not let us in.
+    #[error("the database refuses the connection: {0}; check user, password and database name in its URL")]
+    Refused(#[source] sqlx::Error),
     /// Nothing with this id exists, or it belongs to somebody else; the two are not told apart.
     #[error("there is no {kind} `{id}`")]
     NotFound { kind: ObjectKind, id: String },

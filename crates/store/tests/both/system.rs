@@ -76,4 +76,28 @@ on_both_databases! {
 async fn an_unreachable_server_is_unavailable() {
     let error = Store::open("postgres://127.0.0.1:1/none").await.unwrap_err();
     assert!(error.is_unavailable(), "{error}");
+    assert!(error.to_string().contains("refused"), "what stood in the way is told: {error}");
+}
+
+#[tokio::test]
+async fn other_databases_are_not_taken_for_files() {
+    let error = Store::open("mysql://root:canary@127.0.0.1/tollgate").await.unwrap_err().to_string();
+    assert!(error.contains("postgres://") && error.contains("mysql://"), "{error}");
+    assert!(!error.contains("canary"), "{error}");
+    assert!(
+        Store::open("postgres://user@[/x")
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("postgres://user@host/name")
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_lets_nobody_in_says_so() {
+    let Ok(server) = std::env::var("TOLLGATE_TEST_POSTGRES_URL") else { return };
+    let unknown = format!("{}/there_is_no_such_database", server.rsplit_once('/').unwrap().0);
+    let error = Store::open(&unknown).await.unwrap_err();
+    assert!(matches!(error, StoreError::Refused(_)), "{error}");
+    assert!(error.to_string().contains("there_is_no_such_database"), "{error}");
 }

@@ -9,7 +9,7 @@ use tollgate_access::{RootKey, root_key};
 use tollgate_store::Store;
 
 use super::output;
-use crate::serve::{DATABASE_FILE_NAME, create_private, remove_leftover};
+use crate::serve::{DATABASE_FILE_NAME, DataDirectory, create_private, remove_leftover};
 
 /// Where an installation is kept.
 #[derive(Debug, Args)]
@@ -116,7 +116,7 @@ pub(crate) async fn backup(options: Backup) -> anyhow::Result<()> {
 
 /// Puts a backup where `tollgate serve` finds it.
 pub(crate) fn restore(options: &Restore) -> anyhow::Result<()> {
-    let directory = crate::serve::DataDirectory::open(&options.data)?;
+    let directory = DataDirectory::open(&options.data)?;
     let target = directory.join(DATABASE_FILE_NAME);
     if target.exists() {
         bail!("{} exists already: restore into an empty data directory", target.display());
@@ -147,11 +147,20 @@ pub(crate) fn restore(options: &Restore) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn lock(location: &str) -> anyhow::Result<Option<DataDirectory>> {
+    let path =
+        location.strip_prefix("sqlite:").map_or(location, |rest| rest.strip_prefix("//").unwrap_or(rest));
+    if path.contains("://") { Ok(None) } else { DataDirectory::around(Path::new(path)) }
+}
+
 pub(crate) async fn run(command: StoreCommand) -> anyhow::Result<()> {
     let StoreCommand::Copy { from, to } = command;
     if !from.contains("://") && !Path::new(&from).is_file() {
         bail!("there is no store at {from}");
     }
+    // A process that goes on writing would lose what it writes behind the copy.
+    let _source_lock = lock(&from)?;
+    let _target_lock = lock(&to)?;
     let source = Store::open(&from).await.context("opening the store to copy from")?;
     let target = Store::open(&to).await.context("opening the store to copy to")?;
     let rows = source.copy_to(&target).await?;

@@ -46,6 +46,15 @@ impl DataDirectory {
         Ok(Self { path, _lock: lock })
     }
 
+    /// Locks the data directory that a store's file lies in, if it lies in one.
+    pub(crate) fn around(store: &Path) -> anyhow::Result<Option<Self>> {
+        let directory = match store.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        if directory.join(LOCK_FILE_NAME).is_file() { Self::open(directory).map(Some) } else { Ok(None) }
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

@@ -2,7 +2,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use tollgate_testkit::{ScriptedProvider, TollgateProcess};
 
-use crate::support::{Asking, call, run, settings, stderr, stdout};
+use crate::support::{Asking, PATIENCE, call, run, settings, stderr, stdout};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_that_a_command_made_works_until_a_command_revokes_it() {
@@ -136,4 +136,36 @@ async fn the_description_of_the_admin_api_is_printed() {
     let document: serde_json::Value = serde_json::from_slice(&printed.stdout).unwrap();
     assert_eq!(document["openapi"], "3.1.0");
     assert!(stdout(&run(&["version"], &[]).await).starts_with("tollgate "));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_is_copied_only_while_nobody_uses_it() {
+    let mut tollgate = TollgateProcess::start(settings(&[])).await.unwrap();
+    let from = tollgate.data_directory().join("tollgate.db");
+    let to = tollgate.data_directory().parent().unwrap().join("copy.db");
+    let copy = ["store", "copy", "--from", from.to_str().unwrap(), "--to", to.to_str().unwrap()];
+    let refused = run(&copy, &[]).await;
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stderr(&refused).contains("another Tollgate"), "{}", stderr(&refused));
+    assert!(!to.exists());
+    assert!(tollgate.terminate(PATIENCE).await.unwrap().success());
+    let copied = run(&copy, &[]).await;
+    assert!(copied.status.success(), "{}", stderr(&copied));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_not_there_is_named_once_and_at_once() {
+    let data = tempfile::tempdir().unwrap();
+    let serve = |database: &'static str| {
+        let data = data.path().to_str().unwrap();
+        async move {
+            run(&["serve", "--listen", "127.0.0.1:0", "--data", data, "--database", database], &[]).await
+        }
+    };
+    let refused = stderr(&serve("postgres://nobody@127.0.0.1:1/none").await);
+    let error = refused.lines().find(|line| line.contains("error: ")).unwrap();
+    assert_eq!(error.matches("onnection refused").count(), 1, "{error}");
+    assert!(!refused.contains("pool timed out"), "{refused}");
+    let other = stderr(&serve("mysql://root:canary@127.0.0.1/x").await);
+    assert!(other.contains("must be a postgres:// URL") && !other.contains("canary"), "{other}");
 }
