@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::ArcSwap;
 use tollgate_access::token::PepperRing;
 use tollgate_core::{Clock, InstanceId};
+use tollgate_ledger::journal::Health;
 use tollgate_state::Snapshot;
 use tollgate_state::objects::TimeoutOverrides;
 use tollgate_state::ports::Lookups;
@@ -128,6 +129,21 @@ impl Gateway {
 
     pub fn is_configured(&self) -> bool {
         self.configured.load(Ordering::Acquire)
+    }
+
+    /// What `/readyz` says with a journal in this state, if the process should not be sent requests.
+    pub fn readiness_problem(&self, journal: &Health) -> Option<&'static str> {
+        if self.is_draining() {
+            return Some("draining: the process is shutting down\n");
+        }
+        if !self.is_configured() {
+            return Some("no configuration has been loaded yet\n");
+        }
+        match journal {
+            Health::Ok => None,
+            Health::LowSpace => Some("the journal's disk is nearly full: billable calls are refused\n"),
+            Health::Failed { .. } => Some("the journal cannot be written: billable calls are refused\n"),
+        }
     }
 }
 

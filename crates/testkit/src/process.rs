@@ -57,13 +57,21 @@ impl TollgateProcess {
     /// # Errors
     /// When there is no binary, it exits, or it is not ready in time; the end of its log is in the message.
     pub async fn start(settings: Settings) -> Result<Self> {
-        let directory = tempfile::tempdir().context("making a data directory")?;
-        let address = free_address()?;
-        let mut child = spawn(&settings, directory.path(), address)?;
-        wait_until_ready(&mut child, address, directory.path()).await?;
+        let (address, directory, child) = launch(&settings).await?;
         let path = directory.path().join("bootstrap.json");
         let text = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
         let bootstrap = serde_json::from_slice(&text).context("reading the bootstrap file")?;
+        Ok(Self { address, bootstrap, settings, directory, child })
+    }
+
+    /// Starts another process on the same store; it has the first one's credentials.
+    ///
+    /// # Errors
+    /// As for [`TollgateProcess::start`].
+    pub async fn start_beside(settings: Settings, first: &Self) -> Result<Self> {
+        let (address, directory, child) = launch(&settings).await?;
+        let url = format!("http://{address}");
+        let bootstrap = Bootstrap { url: url.clone(), admin_url: url, ..first.bootstrap.clone() };
         Ok(Self { address, bootstrap, settings, directory, child })
     }
 
@@ -141,6 +149,15 @@ impl TollgateProcess {
         wait_until_ready(&mut self.child, self.address, self.directory.path()).await?;
         Ok(started.elapsed())
     }
+}
+
+/// Starts a process in a directory of its own and waits until it is ready.
+async fn launch(settings: &Settings) -> Result<(SocketAddr, TempDir, Child)> {
+    let directory = tempfile::tempdir().context("making a data directory")?;
+    let address = free_address()?;
+    let mut child = spawn(settings, directory.path(), address)?;
+    wait_until_ready(&mut child, address, directory.path()).await?;
+    Ok((address, directory, child))
 }
 
 fn spawn(settings: &Settings, directory: &Path, address: SocketAddr) -> Result<Child> {

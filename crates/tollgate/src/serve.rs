@@ -3,6 +3,7 @@
 //! The data plane runs on threads of its own, one per core; control plane, shipper and jobs share one small runtime.
 
 mod address;
+mod admin;
 mod cores;
 mod data_directory;
 mod demo;

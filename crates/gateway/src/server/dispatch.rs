@@ -7,7 +7,6 @@ use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tollgate_core::{Dialect, RequestId};
-use tollgate_ledger::journal::Health;
 use tollgate_wire::{ErrorBody, ErrorKind, error_body};
 
 use crate::answer::AnswerBody;
@@ -58,18 +57,7 @@ async fn other_plane(core: &Core, request: Request<Incoming>) -> Response<Answer
 }
 
 fn ready(core: &Core) -> Response<AnswerBody> {
-    let problem = if core.gateway.is_draining() {
-        Some("draining: the process is shutting down\n")
-    } else if !core.gateway.is_configured() {
-        Some("no configuration has been loaded yet\n")
-    } else {
-        match core.journal.health() {
-            Health::Ok => None,
-            Health::LowSpace => Some("the journal's disk is nearly full: billable calls are refused\n"),
-            Health::Failed { .. } => Some("the journal cannot be written: billable calls are refused\n"),
-        }
-    };
-    match problem {
+    match core.gateway.readiness_problem(&core.journal.health()) {
         None => plain(StatusCode::OK, "ready\n"),
         Some(problem) => plain(StatusCode::SERVICE_UNAVAILABLE, problem),
     }

@@ -4,7 +4,6 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
 use tollgate_access::token::{Pepper, PepperRing};
@@ -29,7 +28,7 @@ use super::ports::{GatewaySink, GatewayView};
 use super::screen::Started;
 use super::settings::Chosen;
 use super::shipping::{self, Shipping};
-use super::{Options, address, metrics, reload, signals};
+use super::{Options, address, admin, metrics, reload, signals};
 
 /// What was chosen and taken before anything is made.
 pub(super) struct Surroundings<'a> {
@@ -48,6 +47,7 @@ pub(super) struct Process {
     shipper: Shipper,
     connection: Arc<Connection>,
     tls: Arc<rustls::ClientConfig>,
+    server_tls: Option<Arc<rustls::ServerConfig>>,
     pools: Vec<Arc<PoolCounters>>,
     observing: Observing,
     started: Started,
@@ -62,6 +62,7 @@ impl Process {
         admin: Option<(SocketAddr, TcpListener)>,
     ) -> anyhow::Result<Self> {
         let (chosen, directory) = (with.chosen, with.directory);
+        let server_tls = chosen.server_tls()?;
         let environment = std::env::var(root_key::ENVIRONMENT_VARIABLE).ok();
         let root = RootKey::find(chosen.root_key_file.as_deref(), environment.as_deref(), directory.path())?;
         let connection = Arc::new(Connection::new(location(chosen, directory)?, root));
@@ -97,7 +98,9 @@ impl Process {
         let boot = control.start(sink, Arc::new(view), stopped.subscribe()).await?;
         gateway.peppers.store(Arc::new(boot.peppers));
         if let Some((_, listener)) = admin {
-            serve_admin(listener, control.router(), stopped.subscribe())?;
+            let (gateway, journal) = (Arc::clone(&gateway), Arc::clone(&journal));
+            let router = admin::with_health(control.router(), gateway, journal);
+            admin::serve(listener, server_tls.clone(), router, stopped.subscribe())?;
         }
         let started = started(with, admin_address, &first);
         Ok(Self {
@@ -107,6 +110,7 @@ impl Process {
             shipper,
             connection,
             tls,
+            server_tls,
             pools,
             observing,
             started,
@@ -128,7 +132,7 @@ impl Process {
             journal: Arc::clone(&self.journal),
             tls: self.tls,
             address: with.listen,
-            server_tls: with.chosen.server_tls()?,
+            server_tls: self.server_tls,
             drain: with.chosen.drain,
             shutdown: shutdown.subscribe(),
         };
@@ -197,29 +201,12 @@ fn nobodys_peppers() -> anyhow::Result<PepperRing> {
     Ok(PepperRing::new(Pepper::new(0, &bytes), Vec::new()))
 }
 
-fn serve_admin(
-    listener: TcpListener,
-    router: axum::Router,
-    mut stopped: watch::Receiver<bool>,
-) -> anyhow::Result<()> {
-    let listener = tokio::net::TcpListener::from_std(listener).context("could not use the admin listener")?;
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    tokio::spawn(async move {
-        let ending = async move { drop(stopped.wait_for(|stopped| *stopped).await) };
-        if let Err(error) = axum::serve(listener, service).with_graceful_shutdown(ending).await {
-            tracing::error!(%error, "the admin listener failed");
-        }
-    });
-    Ok(())
-}
-
 fn started(with: &Surroundings<'_>, admin: SocketAddr, first: &FirstSteps) -> Started {
     let uses_tls = with.chosen.tls.is_some();
-    let shares_address = with.chosen.admin_listen.is_none();
     let key = first.demo.as_ref().and_then(|demo| demo.key.clone());
     Started {
         url: address::url(with.listen, uses_tls),
-        admin_url: address::url(admin, uses_tls && shares_address),
+        admin_url: address::url(admin, uses_tls),
         admin_token: first.admin_token.clone(),
         model: key.as_ref().map(|_| demo::FIRST_MODEL.to_owned()),
         key,

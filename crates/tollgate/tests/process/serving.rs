@@ -1,7 +1,7 @@
 use std::os::unix::fs::PermissionsExt;
 
 use tollgate_core::Dialect;
-use tollgate_testkit::{Match, Reply, ScriptedProvider, Signal, TollgateProcess, canned};
+use tollgate_testkit::{Match, RawClient, Reply, ScriptedProvider, Signal, TollgateProcess, canned};
 
 use crate::support::{Asking, PATIENCE, call, chat, run, settings, stderr};
 
@@ -144,6 +144,11 @@ async fn the_admin_api_can_have_an_address_of_its_own() {
     let mut client = tollgate.connect().await.unwrap();
     for path in ["/metrics", "/api/v1/keys", "/"] {
         assert_eq!(client.get(path, &[]).await.unwrap().status, 404, "{path}");
+    }
+    let admin = tollgate.bootstrap.admin_url.trim_start_matches("http://").parse().unwrap();
+    let mut admin = RawClient::connect(admin).await.unwrap();
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(admin.get(path, &[]).await.unwrap().status, 200, "{path}");
     }
     let provider = ScriptedProvider::start().await;
     let key = Asking(&tollgate).configure(&provider).await;

@@ -118,7 +118,7 @@ pub(crate) async fn address_on_screen(screen: tokio::process::ChildStdout) -> st
     let reading = async {
         while let Some(line) = lines.next_line().await.unwrap() {
             if let Some(url) = line.trim().strip_prefix("API ") {
-                return url.trim().trim_start_matches("http://").trim_end_matches("/v1").parse().unwrap();
+                return url.trim().rsplit_once("//").unwrap().1.trim_end_matches("/v1").parse().unwrap();
             }
         }
         panic!("Tollgate ended before it said where it listens");
