@@ -10,5 +10,5 @@ pub mod price_list;
 
 pub use catalog::{Catalog, CatalogError};
 pub use facts::{Capabilities, ExtraCharge, Lifecycle, Limits, Mode, ModelFacts, Source};
-pub use price::{Meter, Price, PriceRow, ServiceTier, UsdPerMillion};
+pub use price::{Meter, Price, PriceRow, ServiceTier, UsdPerMillion, UsdPerRequest};
 pub use price_list::{Cost, InvalidPrices, PriceList, PriceProblem, PriceVersion};

@@ -8,7 +8,7 @@ use jiff::civil::Date;
 use serde::de::{self, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-pub use amount::UsdPerMillion;
+pub use amount::{UsdPerMillion, UsdPerRequest};
 
 /// The service level at which a provider served and bills a call.
 #[derive(
@@ -123,6 +123,9 @@ pub struct PriceRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub effective_until: Option<Date>,
+    /// For each call beside its tokens. A row that prices nothing else has free tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_request: Option<UsdPerRequest>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub input: Option<UsdPerMillion>,
     /// Absent: cached tokens cost what other input does.

@@ -1,5 +1,6 @@
 //! Prices resolved for one deployment, and the cost of a usage.
 
+mod affordable;
 mod version;
 
 use jiff::civil::Date;
@@ -10,11 +11,15 @@ use tollgate_core::{NanoUsd, NanoUsdPerMillion, TokenUsage, UnixMicros};
 
 pub use version::PriceVersion;
 
-use crate::price::{Meter, Price, PriceRow, ServiceTier};
+use crate::price::{Meter, Price, PriceRow, ServiceTier, UsdPerRequest};
 
 /// Ten thousand dollars per million tokens. Nothing costs as much; a higher figure is a typing error, and below it
 /// no sum of a row leaves 128 bits.
 const HIGHEST_PRICE: NanoUsdPerMillion = NanoUsdPerMillion::new(10_000_000_000_000);
+/// The same for one request.
+const HIGHEST_REQUEST_PRICE: NanoUsd = NanoUsd::new(10_000_000_000_000);
+/// Sums are kept in millionths of a nano-USD.
+const MILLION: u128 = 1_000_000;
 
 /// What a usage costs, and by which prices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
@@ -43,10 +48,12 @@ pub enum PriceProblem {
 pub enum InvalidPrices {
     #[error("a price without rows: write `unknown` or `free`, or give a row")]
     NoRows,
-    #[error("[{row}]: prices no meter: give at least `input` or `output`")]
+    #[error("[{row}]: prices nothing: give at least `input`, `output` or `per_request`")]
     EmptyRow { row: usize },
     #[error("[{row}].{meter}: more than 10000 dollars per million tokens: prices are not per token")]
     TooHigh { row: usize, meter: Meter },
+    #[error("[{row}].per_request: more than 10000 dollars for one request")]
+    RequestTooHigh { row: usize },
     #[error("[{row}].effective_until: must be later than effective_from")]
     EmptyPeriod { row: usize },
     #[error("[{row}].input_tokens_up_to: must be greater than input_tokens_above")]
@@ -63,6 +70,7 @@ struct ResolvedRow {
     input_tokens_up_to: u64,
     from: UnixMicros,
     until: UnixMicros,
+    per_request: NanoUsd,
     /// In the order of [`Meter::ALL`].
     prices: [Option<NanoUsdPerMillion>; 6],
 }
@@ -128,7 +136,32 @@ impl PriceList {
         matches!(self.content, Content::Free)
     }
 
-    /// The exact cost, rounded up once to nano-USD. `at` is the time of admission.
+    /// What an attempt is charged; `None` when nobody knows. Without a tier, when nobody can say at which one it was
+    /// served.
+    ///
+    /// Nothing used and nothing served costs nothing at any price; an attempt that `served` an operation which is
+    /// billed (counting tokens is not) pays for its request, whatever it used.
+    pub fn charge(
+        &self,
+        usage: &TokenUsage,
+        served: bool,
+        tier: Option<ServiceTier>,
+        at: UnixMicros,
+    ) -> Option<NanoUsd> {
+        let is_nothing = usage.is_zero() && !(served && self.charges_requests());
+        if is_nothing || self.is_free() {
+            return Some(NanoUsd::ZERO);
+        }
+        Some(self.cost(usage, tier?, at).ok()?.amount_nano_usd)
+    }
+
+    /// Whether a request costs something by itself.
+    fn charges_requests(&self) -> bool {
+        matches!(&self.content, Content::Rows(rows) if rows.iter().any(|row| row.per_request > NanoUsd::ZERO))
+    }
+
+    /// The exact cost of a call that used something or was served, rounded up once to nano-USD. `at` is the time of
+    /// admission.
     pub fn cost(&self, usage: &TokenUsage, tier: ServiceTier, at: UnixMicros) -> Result<Cost, PriceProblem> {
         let millionths = match &self.content {
             Content::Unknown => return Err(PriceProblem::UnknownPrice),
@@ -153,14 +186,8 @@ impl PriceList {
             Content::Free => return self.priced(0),
             Content::Rows(rows) => rows,
         };
-        if let Some(tier) = tier {
-            applicable(rows, max_input, tier, at)?;
-        }
-        let reachable = rows
-            .iter()
-            .filter(|row| tier.is_none_or(|tier| row.tier == tier) && row.reachable(max_input, at));
         let mut dearest = None;
-        for row in reachable {
+        for row in reachable(rows, max_input, tier, at)? {
             dearest = dearest.max(Some(row.worst_millionths(max_input, max_output)?));
         }
         self.priced(dearest.ok_or(PriceProblem::NotInEffect)?)
@@ -185,11 +212,31 @@ fn applicable(
     of_tier.find(|row| row.applies(total_input, at)).ok_or(PriceProblem::NotInEffect)
 }
 
+/// The rows by which a call with at most so many prompt tokens may be priced.
+fn reachable(
+    rows: &[ResolvedRow],
+    max_input: u64,
+    tier: Option<ServiceTier>,
+    at: UnixMicros,
+) -> Result<impl Iterator<Item = &ResolvedRow>, PriceProblem> {
+    if let Some(tier) = tier {
+        applicable(rows, max_input, tier, at)?;
+    }
+    Ok(rows
+        .iter()
+        .filter(move |row| tier.is_none_or(|tier| row.tier == tier) && row.reachable(max_input, at)))
+}
+
 impl ResolvedRow {
     fn from_written(index: usize, row: &PriceRow) -> Result<Self, InvalidPrices> {
         let written = Meter::ALL.map(|meter| row.written(meter).map(|price| price.0));
-        if written.iter().all(Option::is_none) {
+        let prices_no_tokens = written.iter().all(Option::is_none);
+        if prices_no_tokens && row.per_request.is_none() {
             return Err(InvalidPrices::EmptyRow { row: index });
+        }
+        let per_request = row.per_request.map_or(NanoUsd::ZERO, UsdPerRequest::get);
+        if per_request > HIGHEST_REQUEST_PRICE {
+            return Err(InvalidPrices::RequestTooHigh { row: index });
         }
         let too_high = Meter::ALL.into_iter().zip(written).find(|(_, price)| *price > Some(HIGHEST_PRICE));
         if let Some((meter, _)) = too_high {
@@ -205,14 +252,18 @@ impl ResolvedRow {
             return Err(InvalidPrices::EmptySizes { row: index });
         }
         let [input, cache_read, cache_write, cache_write_long, output, reasoning] = written;
-        let prices =
-            [input, cache_read.or(input), cache_write, cache_write_long, output, reasoning.or(output)];
+        let prices = if prices_no_tokens {
+            [Some(NanoUsdPerMillion::default()); 6]
+        } else {
+            [input, cache_read.or(input), cache_write, cache_write_long, output, reasoning.or(output)]
+        };
         Ok(Self {
             tier: row.service_tier,
             input_tokens_above: row.input_tokens_above,
             input_tokens_up_to,
             from,
             until,
+            per_request,
             prices,
         })
     }
@@ -245,7 +296,7 @@ impl ResolvedRow {
             usage.output,
             usage.reasoning,
         ];
-        let mut sum = 0;
+        let mut sum = self.request_millionths();
         for ((count, price), meter) in counts.into_iter().zip(self.prices).zip(Meter::ALL) {
             match price {
                 Some(price) => sum += price.times(count),
@@ -256,19 +307,33 @@ impl ResolvedRow {
         Ok(sum)
     }
 
+    fn request_millionths(&self) -> u128 {
+        u128::from(self.per_request.get().unsigned_abs()) * MILLION
+    }
+
     fn worst_millionths(&self, max_input: u64, max_output: u64) -> Result<u128, PriceProblem> {
-        let [input, cache_read, cache_write, cache_write_long, output, reasoning] = self.prices;
-        let dearest = |prices: &[Option<NanoUsdPerMillion>], units: u64, meter: Meter| match prices
-            .iter()
-            .flatten()
-            .max()
-        {
-            Some(price) => Ok(price.times(units)),
-            None if units == 0 => Ok(0),
-            None => Err(PriceProblem::UnknownMeter(meter)),
-        };
-        let prompt = dearest(&[input, cache_read, cache_write, cache_write_long], max_input, Meter::Input)?;
-        Ok(prompt + dearest(&[output, reasoning], max_output, Meter::Output)?)
+        let output = times(self.dearest_output(), max_output, Meter::Output)?;
+        Ok(self.worst_prompt_millionths(max_input)? + output)
+    }
+
+    /// The request and its prompt, however that meets the cache.
+    fn worst_prompt_millionths(&self, max_input: u64) -> Result<u128, PriceProblem> {
+        let [input, cache_read, cache_write, cache_write_long, ..] = self.prices;
+        let dearest = [input, cache_read, cache_write, cache_write_long].into_iter().flatten().max();
+        Ok(self.request_millionths() + times(dearest, max_input, Meter::Input)?)
+    }
+
+    fn dearest_output(&self) -> Option<NanoUsdPerMillion> {
+        let [.., output, reasoning] = self.prices;
+        output.max(reasoning)
+    }
+}
+
+fn times(price: Option<NanoUsdPerMillion>, units: u64, meter: Meter) -> Result<u128, PriceProblem> {
+    match price {
+        Some(price) => Ok(price.times(units)),
+        None if units == 0 => Ok(0),
+        None => Err(PriceProblem::UnknownMeter(meter)),
     }
 }
 

@@ -35,6 +35,12 @@ impl NanoUsd {
         self.0
     }
 
+    /// Parses dollars, exactly: `"0.01"` is 10,000,000. Without a sign.
+    pub fn parse_usd(text: &str) -> Result<Self, InvalidAmount> {
+        let nanos = parse_nanos(text).and_then(|nanos| i64::try_from(nanos).ok());
+        nanos.map(Self).ok_or_else(|| InvalidAmount(text.chars().take(64).collect()))
+    }
+
     pub const fn checked_add(self, other: Self) -> Option<Self> {
         match self.0.checked_add(other.0) {
             Some(sum) => Some(Self(sum)),
@@ -100,6 +106,11 @@ impl fmt::Display for NanoUsd {
 #[serde(transparent)]
 pub struct NanoUsdPerMillion(u64);
 
+/// Why a decimal text is not an amount.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not an amount: write dollars as a decimal with at most 9 decimals, for example \"0.01\"")]
+pub struct InvalidAmount(String);
+
 /// Why a decimal text is not a price.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -123,21 +134,19 @@ impl NanoUsdPerMillion {
 
     /// Parses dollars per million units, exactly: `"0.0375"` is 37,500,000.
     pub fn parse_usd(text: &str) -> Result<Self, InvalidPrice> {
-        let invalid = || InvalidPrice(text.chars().take(64).collect());
-        let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-        let all_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-        if whole.is_empty() || fraction.len() > 9 || !all_digits(whole) || !all_digits(fraction) {
-            return Err(invalid());
-        }
-        let nanos: u64 = format!("{fraction:0<9}").parse().map_err(|_| invalid())?;
-        whole
-            .parse::<u64>()
-            .ok()
-            .and_then(|dollars| dollars.checked_mul(1_000_000_000))
-            .and_then(|dollars| dollars.checked_add(nanos))
-            .map(Self)
-            .ok_or_else(invalid)
+        parse_nanos(text).map(Self).ok_or_else(|| InvalidPrice(text.chars().take(64).collect()))
     }
+}
+
+/// Billionths of what a decimal text without a sign says; `None` when they are not whole or do not fit.
+fn parse_nanos(text: &str) -> Option<u64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let all_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || fraction.len() > 9 || !all_digits(whole) || !all_digits(fraction) {
+        return None;
+    }
+    let nanos: u64 = format!("{fraction:0<9}").parse().ok()?;
+    whole.parse::<u64>().ok()?.checked_mul(1_000_000_000)?.checked_add(nanos)
 }
 
 /// Rounds a sum of [`NanoUsdPerMillion::times`] up to whole nano-USD; `None` when it does not fit.
@@ -155,7 +164,11 @@ mod tests {
         assert_eq!(NanoUsdPerMillion::parse_usd("15"), Ok(NanoUsdPerMillion(15_000_000_000)));
         for bad in ["", ".5", "-1", "1e3", "1.0000000001", "99999999999999999999", "NaN", "1 "] {
             assert!(NanoUsdPerMillion::parse_usd(bad).is_err(), "{bad}");
+            assert!(NanoUsd::parse_usd(bad).is_err(), "{bad}");
         }
+        assert_eq!(NanoUsd::parse_usd("0.01"), Ok(NanoUsd(10_000_000)));
+        assert_eq!(NanoUsd::parse_usd("9223372036.854775807"), Ok(NanoUsd::MAX));
+        assert!(NanoUsd::parse_usd("9223372036.854775808").is_err());
     }
 
     #[test]

@@ -183,15 +183,80 @@ fn a_version_is_text_in_json() {
     }
 }
 
+#[test]
+fn a_price_per_request_is_added_once_and_beside_it_tokens_are_free() {
+    let only = list(r#"{"per_request": "0.01"}"#);
+    assert_eq!(nanos(&only, TokenUsage::default()), Ok(10_000_000));
+    assert_eq!(nanos(&only, input(u64::MAX)), Ok(10_000_000));
+    let worst = only.worst_case(u64::MAX, u64::MAX, None, NEW_YEAR).map(|cost| cost.amount_nano_usd.get());
+    assert_eq!(worst, Ok(10_000_000));
+    let both = list(r#"{"per_request": 1, "input": "2"}"#);
+    assert_eq!(nanos(&both, input(3)), Ok(1_000_000_000 + 6_000));
+    let worst = both.worst_case(3, 0, None, NEW_YEAR).map(|cost| cost.amount_nano_usd.get());
+    assert_eq!(worst, Ok(1_000_000_000 + 6_000));
+    let output = TokenUsage { output: 1, ..TokenUsage::default() };
+    assert_eq!(nanos(&both, output), Err(PriceProblem::UnknownMeter(Meter::Output)));
+
+    assert_ne!(only.version(), list(r#"{"per_request": "0.02"}"#).version());
+    assert_ne!(both.version(), list(r#"{"input": "2"}"#).version());
+    assert_eq!(list(r#"{"per_request": 0, "input": "2"}"#).version(), list(r#"{"input": "2"}"#).version());
+    let too_high = resolve(r#"{"per_request": "10000.000000001"}"#).unwrap_err();
+    assert_eq!(too_high, InvalidPrices::RequestTooHigh { row: 0 });
+    for bad in [r#"{"per_request": 0.01}"#, r#"{"per_request": "-1"}"#, r#"{"per_request": 9223372037}"#] {
+        assert!(serde_json::from_str::<Price>(bad).is_err(), "{bad}");
+    }
+    let written: Price = serde_json::from_str(r#"{"per_request": "0.010"}"#).unwrap();
+    assert_eq!(serde_json::to_string(&written).unwrap(), r#"[{"per_request":"0.01"}]"#);
+}
+
+#[test]
+fn an_attempt_pays_for_what_it_used_or_served() {
+    let standard = Some(ServiceTier::Standard);
+    let charge = |prices: &PriceList, tokens, served, tier| {
+        prices.charge(&input(tokens), served, tier, NEW_YEAR).map(NanoUsd::get)
+    };
+    let prices = list(r#"{"per_request": "0.01", "input": "1"}"#);
+    assert_eq!(charge(&prices, 0, false, standard), Some(0));
+    assert_eq!(charge(&prices, 0, true, standard), Some(10_000_000));
+    assert_eq!(charge(&prices, 1, false, standard), Some(10_001_000));
+    assert_eq!(charge(&prices, 1, true, None), None);
+    let (unknown, free) = (PriceList::unknown(), list(r#""free""#));
+    assert_eq!(charge(&unknown, 0, true, None), Some(0));
+    assert_eq!(charge(&unknown, 1, true, standard), None);
+    assert_eq!(charge(&free, 1, true, None), Some(0));
+}
+
+#[test]
+fn what_is_affordable_is_known_where_the_prompt_has_a_price() {
+    let left = NanoUsd::new(1_000_000);
+    let affordable =
+        |prices: &PriceList, left| prices.affordable_output_tokens(10, None, NEW_YEAR, left);
+    let prices = list(r#"{"input": "1", "output": "2"}"#);
+    assert_eq!(affordable(&prices, left), Ok(Some(495)));
+    assert_eq!(affordable(&prices, NanoUsd::new(10_000)), Ok(Some(0)));
+    for too_little in [9_999, 0, -1, i64::MIN] {
+        assert_eq!(affordable(&prices, NanoUsd::new(too_little)), Ok(None), "{too_little}");
+    }
+    assert_eq!(affordable(&list(r#"{"input": "1"}"#), left), Ok(Some(0)));
+    assert_eq!(affordable(&list(r#"{"per_request": "0.001"}"#), left), Ok(Some(u64::MAX)));
+    assert_eq!(affordable(&list(r#"{"output": "1"}"#), left), Err(PriceProblem::UnknownMeter(Meter::Input)));
+    assert_eq!(affordable(&list(r#""free""#), left), Ok(Some(u64::MAX)));
+    assert_eq!(affordable(&PriceList::unknown(), left), Err(PriceProblem::UnknownPrice));
+}
+
 fn any_amount() -> impl Strategy<Value = Option<UsdPerMillion>> {
     prop::option::of((0..=HIGHEST_PRICE.get()).prop_map(|nanos| UsdPerMillion(NanoUsdPerMillion::new(nanos))))
 }
 
 prop_compose! {
     fn any_row()(input in any_amount(), cache_read in any_amount(), cache_write in any_amount(),
-        cache_write_long in any_amount(), output in any_amount(), reasoning in any_amount()) -> PriceRow {
+        cache_write_long in any_amount(), output in any_amount(), reasoning in any_amount(),
+        per_request in prop::option::of(0..=HIGHEST_REQUEST_PRICE.get())) -> PriceRow {
         let input = input.or(Some(UsdPerMillion(NanoUsdPerMillion::new(1))));
-        PriceRow { input, cache_read, cache_write, cache_write_long, output, reasoning, ..PriceRow::default() }
+        let per_request = per_request.and_then(|nanos| UsdPerRequest::new(NanoUsd::new(nanos)));
+        PriceRow {
+            per_request, input, cache_read, cache_write, cache_write_long, output, reasoning, ..PriceRow::default()
+        }
     }
 }
 
@@ -212,7 +277,8 @@ proptest! {
         let prices = PriceList::resolve(&Price::Rows(vec![row.clone()])).unwrap();
         let price = |meter| row.written(meter).map(|price| u128::from(price.0.get()));
         let fallback = [None, price(Meter::Input), None, None, None, price(Meter::Output)];
-        let mut exact = Some(0_u128);
+        let per_request = row.per_request.map_or(0, |price| price.get().get().unsigned_abs());
+        let mut exact = Some(u128::from(per_request) * 1_000_000);
         for ((count, meter), fallback) in counts(&usage).into_iter().zip(Meter::ALL).zip(fallback) {
             let price = price(meter).or(fallback);
             exact = exact.and_then(|sum| if count == 0 { Some(sum) } else { Some(sum + u128::from(count) * price?) });
@@ -253,6 +319,30 @@ proptest! {
                     prop_assert!(cost.amount_nano_usd <= worst.amount_nano_usd);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn one_token_more_than_affordable_costs_more_than_is_left(
+        rows in prop::array::uniform3(any_row()), threshold in 1..4_000_u64, max_input in 0..8_000_u64,
+        left in prop_oneof![0..1_000_i64, 0..1_000_000_000_000_i64, 0..=i64::MAX],
+        tier in prop::option::of(Just(ServiceTier::Standard)),
+    ) {
+        let [standard, mut above, mut priority] = rows;
+        above.input_tokens_above = Some(threshold);
+        priority.service_tier = ServiceTier::Priority;
+        let prices = PriceList::resolve(&Price::Rows(vec![standard, above, priority])).unwrap();
+        let left = NanoUsd::new(left);
+        let worst = |output| prices.worst_case(max_input, output, tier, NEW_YEAR).map(|cost| cost.amount_nano_usd);
+        match prices.affordable_output_tokens(max_input, tier, NEW_YEAR, left) {
+            Ok(None) => prop_assert!(worst(0).is_ok_and(|worst| worst > left)),
+            Ok(Some(tokens)) => {
+                prop_assert!(worst(tokens).is_ok_and(|worst| worst <= left));
+                if let Some(more) = tokens.checked_add(1) {
+                    prop_assert!(worst(more).map_or(true, |worst| worst > left));
+                }
+            }
+            Err(problem) => prop_assert_eq!(worst(0), Err(problem)),
         }
     }
 

@@ -61,6 +61,9 @@ impl schemars::JsonSchema for PriceVersion {
     }
 }
 
+/// Begins a price per request; a row would begin with its tier, a small number.
+const PER_REQUEST: u64 = u64::from_le_bytes(*b"/request");
+
 /// FNV-1a over a fixed encoding. It only has to be stable; whoever sets prices gains nothing from a collision.
 struct Hash(u64);
 
@@ -92,6 +95,11 @@ pub(super) fn of(content: &Content) -> PriceVersion {
                 hash.add(row.until.0.cast_unsigned());
                 for price in row.prices {
                     hash.add_option(price.map(tollgate_core::NanoUsdPerMillion::get));
+                }
+                // Only where there is one: other rows keep the versions that stored records name.
+                if row.per_request.get() != 0 {
+                    hash.add(PER_REQUEST);
+                    hash.add(row.per_request.get().cast_unsigned());
                 }
             }
         }
