@@ -9,7 +9,7 @@ mod named;
 
 pub use handed_out::{HandedOut, HandedOutKind};
 pub(crate) use handed_out::{container, of_output};
-pub(crate) use named::{NamedObjects, Place, may_name};
+pub(crate) use named::{NamedObjects, Place, SAYS_NOTHING, may_name};
 
 /// Something that a request names and a provider keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]

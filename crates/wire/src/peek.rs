@@ -12,10 +12,12 @@ use tollgate_core::Dialect;
 use crate::objects::NamedObject;
 use crate::scan::{RawText, Scanner, Syntax, decode_quoted, parse_digits};
 
+mod beyond_text;
 mod bound;
 mod field;
 mod value;
 
+pub use beyond_text::{Beyond, BeyondText};
 pub use bound::{TOKENS_PER_REFERENCE, input_bound_tokens};
 pub use field::Field;
 
@@ -87,6 +89,9 @@ pub struct Peeked {
     root_is_empty: bool,
     stream_options_is_empty: bool,
     references: u32,
+    /// Prompts of a completion; each has its own answers.
+    prompts: u32,
+    beyond_text: BeyondText,
     objects: Vec<NamedObject>,
 }
 
@@ -121,6 +126,8 @@ pub fn peek(dialect: Dialect, body: Bytes) -> Result<Peeked, BadBody> {
         root_is_empty: true,
         stream_options_is_empty: true,
         references: 0,
+        prompts: 1,
+        beyond_text: BeyondText::default(),
         objects: Vec::new(),
     };
     let known = Field::top_level(dialect);
@@ -128,7 +135,11 @@ pub fn peek(dialect: Dialect, body: Bytes) -> Result<Peeked, BadBody> {
         peeked.root_is_empty = false;
         match find_field(&key, known)? {
             Some(field) => peeked.read(scanner, field),
-            None => Ok(scanner.skip().map(drop)?),
+            None => {
+                let value = scanner.skip()?;
+                peeked.beyond_text.note_option(&key, value);
+                Ok(())
+            }
         }
     })?;
     scanner.finish()?;
@@ -240,7 +251,13 @@ impl Peeked {
 
     /// How many answers the provider makes, and bills, for one request.
     pub fn choices(&self) -> u64 {
-        self.count(Field::N).unwrap_or(1).max(self.count(Field::BestOf).unwrap_or(1))
+        let of_each = self.count(Field::N).unwrap_or(1).max(self.count(Field::BestOf).unwrap_or(1));
+        of_each.saturating_mul(u64::from(self.prompts))
+    }
+
+    /// What the request asks for that its bytes and its output cap do not bound.
+    pub const fn beyond_text(&self) -> BeyondText {
+        self.beyond_text
     }
 
     /// Content that the body only points at (images by URL, files by id): its tokens cannot be told from bytes.

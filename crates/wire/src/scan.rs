@@ -64,6 +64,11 @@ impl<'text> Scanner<'text> {
         self.at
     }
 
+    /// The bytes from a place that was passed up to here.
+    pub(crate) fn since(&self, start: usize) -> &'text [u8] {
+        self.bytes.get(start..self.at).unwrap_or_default()
+    }
+
     fn fail<T>(&self, what: &'static str) -> Result<T, Syntax> {
         let what = if self.at >= self.bytes.len() { "the text ends too early" } else { what };
         Err(Syntax { at: self.at, what })
@@ -162,11 +167,19 @@ impl<'text> Scanner<'text> {
         &mut self,
         on_text: &mut impl FnMut(RawText<'text>, RawText<'text>),
     ) -> Result<&'text [u8], Syntax> {
+        self.skip_under(RawText { quoted: b"\"\"", escaped: false }, on_text)
+    }
+
+    /// As [`Self::skip_with`], of a value whose key was read before it.
+    pub(crate) fn skip_under(
+        &mut self,
+        mut key: RawText<'text>,
+        on_text: &mut impl FnMut(RawText<'text>, RawText<'text>),
+    ) -> Result<&'text [u8], Syntax> {
         self.token();
         let start = self.at;
         let base = self.depth;
         let mut objects = 0u128;
-        let mut key = RawText { quoted: b"\"\"", escaped: false };
         loop {
             match self.token() {
                 b'"' => {

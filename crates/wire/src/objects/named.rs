@@ -19,7 +19,7 @@ const ID: &str = "id";
 const OF_ITEMS: [&str; 4] = [ID, "role", "encrypted_content", "result"];
 /// Under these is what a caller or a model has made up, or what an answer said of its sources: nothing in there is
 /// looked up by a provider.
-const SAYS_NOTHING: [&str; 10] = [
+pub(crate) const SAYS_NOTHING: [&str; 10] = [
     "annotations",
     "citations",
     "logprobs",

@@ -44,6 +44,7 @@ pub(super) enum Kind {
     Content,
     StreamOptions,
     Metadata,
+    Thinking,
     /// The id of something stored, or an object with that id.
     StoredObject,
 }
@@ -77,6 +78,8 @@ fields! {
     Tools = "tools": Content,
     System = "system": Content,
     Instructions = "instructions": Content,
+    Thinking = "thinking": Thinking,
+    ThinkingBudget = "thinking.budget_tokens": Cap,
 }
 
 // Sets of fields are bits of a `u32`.
@@ -141,6 +144,7 @@ impl Field {
         Self::ServiceTier,
         Self::Container,
         Self::Tools,
+        Self::Thinking,
     ];
 
     pub(super) const fn top_level(dialect: Dialect) -> &'static [Self] {
@@ -160,6 +164,7 @@ impl Field {
             Self::Metadata => &[Self::MetadataUserId],
             Self::Conversation => &[Self::ConversationId],
             Self::Container => &[Self::ContainerId],
+            Self::Thinking => &[Self::ThinkingBudget],
             _ => &[],
         }
     }
@@ -169,6 +174,7 @@ impl Field {
         match self {
             Self::IncludeUsage => "include_usage",
             Self::MetadataUserId => "user_id",
+            Self::ThinkingBudget => "budget_tokens",
             Self::ConversationId | Self::ContainerId => "id",
             other => other.name(),
         }

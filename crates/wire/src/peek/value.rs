@@ -2,6 +2,7 @@
 
 use tollgate_core::Dialect;
 
+use super::beyond_text::{Beyond, Media, may_be_media};
 use super::field::Kind;
 use super::{BadBody, Field, Peeked, Span, find_field};
 use crate::objects::{NamedObjects, Place, may_name};
@@ -29,7 +30,7 @@ impl Peeked {
                 Kind::Cap => read_count(scanner, field, 0, MAX_CAP_TOKENS)?,
                 Kind::Choices => read_count(scanner, field, 1, MAX_CHOICES)?,
                 Kind::Content => self.read_content(scanner, field)?,
-                Kind::StreamOptions | Kind::Metadata => self.read_object(scanner, field, token)?,
+                Kind::StreamOptions | Kind::Metadata | Kind::Thinking => self.read_object(scanner, field, token)?,
                 Kind::StoredObject => self.read_stored_object(scanner, field, token)?,
             }
         }
@@ -85,23 +86,51 @@ impl Peeked {
     }
 
     fn read_content(&mut self, scanner: &mut Scanner<'_>, field: Field) -> Result<(), BadBody> {
-        let references = &mut self.references;
         let place = place(self.dialect, field);
         let (walks, ids_count) = (place.is_some(), matches!(place, Some(Place::Items | Place::StoredPrompt)));
-        let mut names_objects = false;
-        let content = scanner.skip_with(&mut |key, text| {
-            if points_elsewhere(&key, &text) {
-                *references = references.saturating_add(1);
-            }
+        let (mut names_objects, mut has_media) = (false, false);
+        let mut on_text = |key: RawText<'_>, _: RawText<'_>| {
+            has_media |= may_be_media(&key);
             names_objects |= walks && may_name(&key, ids_count);
-        })?;
-        match place {
-            Some(place) if names_objects => {
-                NamedObjects::new(&mut self.objects, field.name()).walk(&mut Scanner::new(content), place)
+        };
+        let token = scanner.token();
+        let start = scanner.at();
+        match (field, token) {
+            (Field::Tools, b'[') => {
+                scanner.elements(|scanner| self.beyond_text.read_tool(scanner, &mut on_text))?;
             }
-            _ => Ok(()),
+            (Field::Prompt, b'[') if self.dialect == Dialect::OpenaiCompletions => {
+                self.prompts = read_prompts(scanner)?;
+            }
+            _ => drop(scanner.skip_with(&mut on_text)?),
         }
+        let content = scanner.since(start);
+        if has_media {
+            let mut media = Media {
+                beyond_text: &mut self.beyond_text,
+                references: &mut self.references,
+                are_blocks: self.dialect == Dialect::AnthropicMessages,
+            };
+            media.walk(&mut Scanner::new(content), &RawText { quoted: b"", escaped: false })?;
+        }
+        if let Some(place) = place.filter(|_| names_objects) {
+            NamedObjects::new(&mut self.objects, field.name()).walk(&mut Scanner::new(content), place)?;
+            if !self.objects.is_empty() {
+                self.beyond_text.add(Beyond::Referenced);
+            }
+        }
+        Ok(())
     }
+}
+
+/// How many prompts a list holds: texts or lists of tokens; bare tokens are one.
+fn read_prompts(scanner: &mut Scanner<'_>) -> Result<u32, BadBody> {
+    let mut prompts = 0_u32;
+    scanner.elements(|scanner| {
+        prompts = prompts.saturating_add(u32::from(matches!(scanner.token(), b'"' | b'[' | b'{')));
+        Ok::<_, BadBody>(scanner.skip().map(drop)?)
+    })?;
+    Ok(prompts.max(1))
 }
 
 /// Where a field of content may name objects that a provider keeps.
@@ -115,13 +144,6 @@ const fn place(dialect: Dialect, field: Field) -> Option<Place> {
         (Dialect::AnthropicMessages, Field::Messages | Field::System | Field::Tools) => Some(Place::Blocks),
         _ => None,
     }
-}
-
-/// Whether a text only names content that the provider fetches. A key with escapes may spell any of the names.
-fn points_elsewhere(key: &RawText<'_>, text: &RawText<'_>) -> bool {
-    let names =
-        matches!(key.inner(), b"url" | b"image_url" | b"file_url" | b"file_id" | b"file_uri" | b"video_url");
-    (names || key.escaped) && !text.inner().starts_with(b"data:")
 }
 
 fn read_flag(scanner: &mut Scanner<'_>, field: Field, token: u8) -> Result<(), BadBody> {
