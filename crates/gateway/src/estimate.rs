@@ -4,6 +4,8 @@
 
 use serde_json::Value;
 
+pub mod worst_case;
+
 /// Bytes per token of ordinary text, for when counting is not possible.
 const BYTES_PER_TOKEN: u64 = 4;
 /// What a chat format adds to each message.

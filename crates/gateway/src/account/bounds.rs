@@ -1,11 +1,10 @@
 //! The most that a call can honestly have used. Asked for only when a report looks like more.
 
-use memchr::memmem;
-use serde_json::Value;
 use tollgate_catalog::Limits;
 use tollgate_core::{Dialect, TokenUsage};
-use tollgate_wire::{Field, Peeked};
+use tollgate_wire::{Beyond, Peeked};
 
+use crate::estimate::worst_case::prompt_is_in_body;
 use crate::journey::admit::Terms;
 
 /// Tokens of the prompt and of all choices together; `None` where nothing bounds them.
@@ -18,12 +17,13 @@ pub struct Bounds {
 impl Bounds {
     /// What the request itself and, where they hold for it, the model's limits allow.
     pub fn of(dialect: Dialect, peeked: &Peeked, terms: &Terms, limits: Option<&Limits>) -> Self {
-        if provider_runs_tools(peeked) {
+        debug_assert_eq!(dialect, peeked.dialect());
+        if peeked.beyond_text().has(Beyond::ProviderTools) {
             // Each of its turns is another prompt, with content that nobody here has seen.
             return Self { input: None, output: None };
         }
         let window = limits.and_then(|limits| limits.context_tokens);
-        let input = if is_in_body(dialect, peeked) { Some(terms.input_bound_tokens) } else { window };
+        let input = if prompt_is_in_body(peeked) { Some(terms.input_bound_tokens) } else { window };
         let cap = terms.output_cap_tokens.or_else(|| limits.and_then(|limits| limits.max_output_tokens));
         Self { input, output: cap.map(|cap| cap.saturating_mul(terms.choices.max(1))) }
     }
@@ -45,37 +45,6 @@ impl Bounds {
         let reasoning = usage.reasoning.min(most - output);
         TokenUsage { input, cache_read, cache_write, cache_write_long, output, reasoning }
     }
-}
-
-/// Whether the whole prompt is text in the body. Media take tokens by their size in pixels or seconds, not in bytes.
-fn is_in_body(dialect: Dialect, peeked: &Peeked) -> bool {
-    const STORED: [Field; 3] = [Field::PreviousResponseId, Field::Conversation, Field::Container];
-    const MEDIA: [&[u8]; 3] = [b";base64,", b"\"base64\"", b"\"input_audio\""];
-    let is_stored = STORED.iter().any(|field| peeked.has(*field))
-        || dialect == Dialect::OpenaiResponses && peeked.has(Field::Prompt);
-    peeked.references() == 0 && !is_stored && !mentions(peeked, &MEDIA)
-}
-
-/// Whether the provider itself may call tools and read what they give.
-fn provider_runs_tools(peeked: &Peeked) -> bool {
-    const ASKED_FOR: [&[u8]; 4] =
-        [b"\"web_search", b"\"mcp_servers\"", b"\"plugins\"", b"\"search_parameters\""];
-    if mentions(peeked, &ASKED_FOR) {
-        return true;
-    }
-    if !peeked.has(Field::Tools) {
-        return false;
-    }
-    let body: Value = serde_json::from_slice(peeked.body()).unwrap_or_default();
-    let is_callers = |tool: &Value| match tool.get("type") {
-        None => true,
-        Some(kind) => matches!(kind.as_str(), Some("function" | "custom")),
-    };
-    !body.get("tools").and_then(Value::as_array).is_some_and(|tools| tools.iter().all(is_callers))
-}
-
-fn mentions(peeked: &Peeked, words: &[&[u8]]) -> bool {
-    words.iter().any(|word| memmem::find(peeked.body(), word).is_some())
 }
 
 #[cfg(test)]

@@ -29,6 +29,8 @@ pub enum Beyond {
     Residency = 1 << 8,
     /// Other models may answer in the place of the one that is priced.
     OtherModels = 1 << 9,
+    /// What the model thinks may be kept out of the answer.
+    HiddenReasoning = 1 << 10,
 }
 
 /// A set of [`Beyond`].
@@ -36,7 +38,7 @@ pub enum Beyond {
 pub struct BeyondText(u16);
 
 /// Options of requests, beside the fields that every request has.
-const OPTIONS: [(&str, Beyond); 21] = [
+const OPTIONS: [(&str, Beyond); 24] = [
     ("mcp_servers", Beyond::ProviderTools),
     ("plugins", Beyond::ProviderTools),
     ("search_parameters", Beyond::ProviderTools),
@@ -58,9 +60,12 @@ const OPTIONS: [(&str, Beyond); 21] = [
     ("models", Beyond::OtherModels),
     ("fallbacks", Beyond::OtherModels),
     ("route", Beyond::OtherModels),
+    ("reasoning", Beyond::HiddenReasoning),
+    ("reasoning_format", Beyond::HiddenReasoning),
+    ("include_reasoning", Beyond::HiddenReasoning),
 ];
 /// Values that ask for nothing.
-const NOTHING: [&[u8]; 5] = [b"null", b"false", b"[]", b"{}", br#""""#];
+const NOTHING: [&[u8]; 4] = [b"null", b"[]", b"{}", br#""""#];
 
 /// Tools that the caller runs, by their whole `type`.
 const CALLERS_TOOLS: [&[u8]; 6] =
@@ -102,6 +107,8 @@ impl BeyondText {
             "context_management" => !mentions(b"compact"),
             "modalities" => !mentions(b"audio"),
             "speed" => value == br#""standard""#,
+            "include_reasoning" => value == b"true",
+            "echo" | "enable_search" | "web_search" => value == b"false",
             _ => false,
         };
         if !is_harmless {
