@@ -135,6 +135,8 @@ pub(super) struct CoreShared {
     pub(super) segments: Mutex<Vec<Arc<LiveSegment>>>,
     failed: AtomicBool,
     failure: Mutex<Option<Failure>>,
+    /// The writer keeps more unsynced bytes than it wants to, and lets go of them when told of a sync.
+    pub(super) keeps_much: AtomicBool,
     /// The sync thread has news for the flusher.
     sync_news: AtomicBool,
     flusher: Mutex<Option<Waker>>,
@@ -151,6 +153,7 @@ impl CoreShared {
             segments: Mutex::new(vec![first]),
             failed: AtomicBool::new(false),
             failure: Mutex::new(None),
+            keeps_much: AtomicBool::new(false),
             sync_news: AtomicBool::new(false),
             flusher: Mutex::new(None),
         }

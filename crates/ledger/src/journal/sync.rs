@@ -72,7 +72,7 @@ pub(super) fn sync_core(process: &Process, core: &CoreShared) {
     }
     if core.synced.load(Ordering::Acquire) != before {
         forget_finished(core);
-        if process.options.durability == Durability::Power {
+        if process.options.durability == Durability::Power || core.keeps_much.load(Ordering::Relaxed) {
             core.tell_flusher();
         }
     }

@@ -87,6 +87,12 @@ impl JournalWriter {
         Position { epoch: self.inner.process.epoch, offset: state.end() }
     }
 
+    /// Memory taken by what was written and may have to be written again.
+    #[cfg(test)]
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.inner.state.borrow().retained.capacity()
+    }
+
     /// The task that writes and, after a failure, probes. Spawn it once on this thread; it never ends. Dropping it
     /// writes what is in line.
     pub fn flusher(&self) -> impl Future<Output = ()> + 'static {

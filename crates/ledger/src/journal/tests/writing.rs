@@ -152,3 +152,21 @@ fn low_space_refuses_intents_only() {
     });
     assert_eq!(read_back(&disk), records(1..3));
 }
+
+#[test]
+fn what_was_kept_for_a_failing_sync_is_let_go_when_the_sync_succeeds() {
+    let disk = SimulatedDisk::default();
+    run(async {
+        let journal = open(&disk, options());
+        let writer = journal.writer(0).unwrap();
+        tokio::task::spawn_local(writer.flusher());
+        for number in 0..20 {
+            writer.append(RecordClass::Settle, &vec![number; 60_000]).await.unwrap();
+        }
+        assert!(writer.kept_bytes() > 1 << 20);
+        journal.sync_now();
+        // Nothing else is written: the flusher hears of it.
+        tokio::task::yield_now().await;
+        assert!(writer.kept_bytes() <= 256 << 10);
+    });
+}

@@ -11,22 +11,29 @@ use crate::journal::shared::{LiveSegment, Process};
 use crate::journal::storage::write_all_at;
 
 impl State {
-    /// Keeps a copy of what is about to count as written, and lets go of what is synced.
+    /// Keeps a copy of what is about to count as written.
     pub(super) fn retain(&mut self, bytes: &[u8]) {
-        let synced = self.shared.synced.load(Ordering::Acquire).saturating_sub(self.retained_start);
-        if synced > 0 {
-            let gone = usize::try_from(synced).unwrap_or(usize::MAX).min(self.retained.len());
-            self.retained.drain(..gone);
-            self.retained_start += gone as u64;
-            if self.retained.is_empty() {
-                self.retained.shrink_to(KEPT_CAPACITY_BYTES);
-            }
-        }
+        self.forget_synced();
         if self.retained.len() + bytes.len() > self.process.options.backlog_bytes {
             self.retained = VecDeque::new();
             self.retained_start = self.end;
         }
         self.retained.extend(bytes);
+        self.shared.keeps_much.store(self.retained.capacity() > KEPT_CAPACITY_BYTES, Ordering::Relaxed);
+    }
+
+    /// Lets go of what is synced. After a burst nothing may be written for a long time: then the sync asks for it.
+    pub(super) fn forget_synced(&mut self) {
+        let synced = self.shared.synced.load(Ordering::Acquire).saturating_sub(self.retained_start);
+        if synced == 0 {
+            return;
+        }
+        let gone = usize::try_from(synced).unwrap_or(usize::MAX).min(self.retained.len());
+        self.retained.drain(..gone);
+        self.retained_start += gone as u64;
+        if self.retained.is_empty() {
+            self.retained.shrink_to(KEPT_CAPACITY_BYTES);
+        }
     }
 
     /// Makes the next file; its frames begin at stream offset `start`.

@@ -223,6 +223,7 @@ impl State {
         if !self.shared.take_sync_news() {
             return;
         }
+        self.forget_synced();
         let synced = self.shared.synced.load(Ordering::Acquire);
         let epoch = self.process.epoch;
         while let Some((offset, slot)) = self.awaiting_sync.pop_front_if(|waiting| waiting.0 <= synced) {
