@@ -19,6 +19,9 @@ use crate::root_key::{Purpose, RootKey};
 
 const FORMAT: u8 = 1;
 const NONCE_BYTES: usize = 12;
+/// Behind the format and the nonce.
+const CONTENT_START: usize = 1 + NONCE_BYTES;
+const TAG_BYTES: usize = 16;
 
 /// Where sealed bytes are kept. They open there and nowhere else.
 #[derive(Debug, Clone, Copy)]
@@ -130,16 +133,21 @@ impl Sealer {
     }
 
     pub fn seal(&self, place: Place<'_>, secret: &[u8]) -> Result<Sealed, SealError> {
-        let mut sealed = Vec::with_capacity(1 + NONCE_BYTES + secret.len() + 16);
-        let mut content = secret.to_vec();
-        let nonce = self
-            .0
-            .seal_in_place_append_tag(Aad::from(place.associated_data()), &mut content)
-            .map_err(|_| SealError::Failed)?;
+        // Sealed where it will stay: no other copy of the secret is made, and this one is wiped if sealing fails.
+        let mut sealed = Zeroizing::new(Vec::with_capacity(CONTENT_START + secret.len() + TAG_BYTES));
         sealed.push(FORMAT);
-        sealed.extend_from_slice(nonce.as_ref());
-        sealed.append(&mut content);
-        Ok(Sealed(sealed))
+        sealed.resize(CONTENT_START, 0);
+        sealed.extend_from_slice(secret);
+        let (head, content) = sealed.split_at_mut(CONTENT_START);
+        let (nonce, tag) = self
+            .0
+            .seal_in_place_separate_tag(Aad::from(place.associated_data()), content)
+            .map_err(|_| SealError::Failed)?;
+        for (kept, byte) in head.iter_mut().skip(1).zip(nonce.as_ref()) {
+            *kept = *byte;
+        }
+        sealed.extend_from_slice(tag.as_ref());
+        Ok(Sealed(std::mem::take(&mut *sealed)))
     }
 
     pub fn open(&self, place: Place<'_>, sealed: &Sealed) -> Result<Zeroizing<Vec<u8>>, SealError> {

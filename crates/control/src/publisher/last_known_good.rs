@@ -173,11 +173,38 @@ fn encode(
     let content = Content {
         version: configuration.version,
         peppers,
-        objects: Zeroizing::new(serde_json::to_string(&objects).map_err(unreadable)?),
+        objects: json(&objects)?,
         keys: configuration.keys,
         credentials: configuration.credentials,
     };
-    postcard::to_allocvec(&content).map(Zeroizing::new).map_err(unreadable)
+    postcard::to_io(&content, SecretBuffer::default()).map(|buffer| buffer.0).map_err(unreadable)
+}
+
+fn json(objects: &Objects) -> Result<Zeroizing<String>, LastKnownGoodError> {
+    let mut buffer = SecretBuffer::default();
+    serde_json::to_writer(&mut buffer, objects).map_err(unreadable)?;
+    String::from_utf8(std::mem::take(&mut *buffer.0)).map(Zeroizing::new).map_err(unreadable)
+}
+
+/// Grows without leaving copies of what it holds behind in memory.
+#[derive(Default)]
+struct SecretBuffer(Zeroizing<Vec<u8>>);
+
+impl Write for SecretBuffer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let needed = self.0.len() + bytes.len();
+        if needed > self.0.capacity() {
+            let mut larger = Zeroizing::new(Vec::with_capacity(needed.next_power_of_two()));
+            larger.extend_from_slice(&self.0);
+            self.0 = larger;
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn decode(bytes: &[u8]) -> Result<(Configuration, OpenPeppers), LastKnownGoodError> {
