@@ -171,8 +171,9 @@ impl Refused {
 
     /// Closes the account and answers the caller.
     pub async fn into_response(self, dialect: Dialect, request_id: RequestId) -> Response<AnswerBody> {
-        let response = self.problem.response(dialect, request_id);
+        let mut response = self.problem.response(dialect, request_id);
         if let Some(mut account) = self.account {
+            account.name_model_and_deployment(response.headers_mut());
             account.fail(&self.problem, self.outcome, response.status().as_u16());
             account.settle().await;
         }

@@ -1,6 +1,5 @@
 //! Listeners and connections: each core has its own listener on the shared port and serves what it accepts.
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +14,7 @@ mod connection;
 mod dispatch;
 mod guarded_io;
 mod listener;
+mod misdirected;
 mod patience;
 mod renewal;
 
@@ -22,10 +22,9 @@ pub use connection::PeerAddress;
 pub use dispatch::dispatch;
 pub use listener::bind;
 
-/// Where and how to serve.
+/// How to serve.
 #[derive(Clone)]
 pub struct ServerSettings {
-    pub address: SocketAddr,
     /// Terminates TLS when present.
     pub tls: Option<Arc<rustls::ServerConfig>>,
     /// How long running answers may take after a shutdown was asked for.
@@ -34,7 +33,7 @@ pub struct ServerSettings {
 
 impl std::fmt::Debug for ServerSettings {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("ServerSettings").field("address", &self.address).finish_non_exhaustive()
+        formatter.debug_struct("ServerSettings").field("drain", &self.drain).finish_non_exhaustive()
     }
 }
 

@@ -183,6 +183,9 @@ async fn a_refused_credential_of_ours_is_never_the_callers_401() {
     let answer = post(&gateway, "/v1/chat/completions", &body(Dialect::OpenaiChat, "oa", false)).await;
     assert_eq!(answer.status, 502, "{}", answer.text());
     assert_eq!(answer.json()["error"]["code"], "provider_credential_refused");
+    assert_eq!(answer.header("x-tollgate-model"), Some("oa"));
+    let attempt = &gateway.wait_for_settlements(1).await[0].attempts[0];
+    assert_eq!(answer.header("x-tollgate-deployment"), Some(attempt.deployment_id.to_string().as_str()));
     assert!(!answer.text().contains(tollgate_testkit::gateway::PROVIDER_SECRET));
 }
 
@@ -274,6 +277,41 @@ async fn a_stream_that_fails_before_content_is_tried_elsewhere_and_after_it_ends
     assert_eq!(settlements[1].request.outcome, Outcome::Failed);
     assert_eq!(settlements[1].request.usage_source, UsageSource::Estimated);
     assert!(settlements[1].request.usage.output > 0);
+}
+
+#[tokio::test]
+async fn the_providers_own_id_of_a_failed_exchange_is_recorded() {
+    let (provider, gateway) = setup().await;
+    provider.on(Match::model("first"), canned::error(Dialect::OpenaiChat, 500).reply());
+    let answer = post(&gateway, "/v1/chat/completions", &body(Dialect::OpenaiChat, "both", false)).await;
+    assert_eq!(answer.status, 200);
+    let attempts = gateway.wait_for_settlements(1).await.remove(0).attempts;
+    assert_eq!(attempts[0].upstream_request_id.as_deref(), Some("req_scripted0001"));
+}
+
+#[tokio::test]
+async fn a_wrong_base_url_is_told_with_the_right_one() {
+    let (_provider, gateway) = setup().await;
+    for (path, dialect) in [
+        ("/chat/completions", Dialect::OpenaiChat),
+        ("/v1/chat/completions/chat/completions", Dialect::OpenaiChat),
+        ("/v1/v1/messages", Dialect::AnthropicMessages),
+        ("/messages", Dialect::AnthropicMessages),
+        ("/v1/", Dialect::OpenaiChat),
+    ] {
+        let answer = post(&gateway, path, &json!({})).await;
+        assert_eq!(answer.status, 404, "{path}");
+        assert!(answer.header("x-tollgate-request-id").is_some());
+        let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
+        // As the client itself calls this address.
+        let base = "http://localhost";
+        if dialect == Dialect::AnthropicMessages {
+            assert_eq!(answer.json()["type"], "error");
+            assert!(message.ends_with(&format!("without /v1: {base}")), "{message}");
+        } else {
+            assert!(message.ends_with(&format!("ends in /v1: {base}/v1")), "{message}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -97,7 +97,7 @@ impl TestGateway {
         let thread = {
             let (gateway, journal) = (Arc::clone(&gateway), Arc::clone(&journal));
             let counters = Arc::clone(&pool);
-            let settings = ServerSettings { address, tls: None, drain };
+            let settings = ServerSettings { tls: None, drain };
             std::thread::spawn(move || {
                 let tls = tollgate_upstream::client_config(None).expect("TLS roots");
                 let client = Client::new(ClientSettings { counters, ..ClientSettings::new(tls) });

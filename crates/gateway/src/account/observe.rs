@@ -8,6 +8,7 @@ use tollgate_ledger::record::{TraceParent, UsageRecord};
 use tollgate_telemetry::{FinishedAttempt, FinishedCall, TraceContext};
 
 use super::{Account, Open};
+use crate::answer::{DEPLOYMENT, MODEL};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
@@ -28,6 +29,19 @@ impl Account {
         if caller.is_none() {
             // The state of a trace that we do not continue.
             headers.remove(TRACESTATE);
+        }
+    }
+}
+
+impl Account {
+    /// Tells the client which model it asked for, once that is known to exist, and which deployment was tried last.
+    pub fn name_model_and_deployment(&self, headers: &mut HeaderMap) {
+        let Some(request) = self.request().filter(|request| request.model_id.is_some()) else { return };
+        if let Ok(model) = HeaderValue::try_from(&*request.model) {
+            headers.insert(MODEL, model);
+        }
+        if let Some(deployment) = self.deployment_header() {
+            headers.insert(DEPLOYMENT, deployment);
         }
     }
 }

@@ -7,12 +7,14 @@ use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tollgate_core::{Dialect, RequestId};
-use tollgate_wire::{ErrorBody, ErrorKind, error_body};
+use tollgate_wire::ErrorKind;
 
+use super::misdirected;
 use crate::answer::AnswerBody;
 use crate::core::Core;
 use crate::journey::{self, accept};
 use crate::models;
+use crate::problem::Problem;
 use crate::routes::{self, Action, Match, Route};
 
 /// Answers any request of the data port.
@@ -46,6 +48,11 @@ pub async fn dispatch(
 }
 
 async fn other_plane(core: &Core, request: Request<Incoming>) -> Response<AnswerBody> {
+    // The other plane's own paths may end like a route.
+    let is_admins = request.uri().path().starts_with("/api/");
+    if let Some(answer) = misdirected::answer(&request).filter(|_| !is_admins) {
+        return answer;
+    }
     match &core.gateway.fallback {
         Some(fallback) => fallback.call(request).await.map(AnswerBody::Fallback),
         None => {
@@ -80,10 +87,5 @@ fn plain(status: StatusCode, text: &'static str) -> Response<AnswerBody> {
 
 /// An error with a status that no kind of error has by itself.
 fn problem(status: StatusCode, dialect: Dialect, kind: ErrorKind, message: &str) -> Response<AnswerBody> {
-    let id = RequestId::generate().to_string();
-    let body = ErrorBody { kind, message, param: None, code: None, request_id: Some(&id) };
-    let mut response = Response::new(AnswerBody::full(error_body(dialect, &body)));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+    Problem::client(kind, message).with_status(status).response(dialect, RequestId::generate())
 }

@@ -1,6 +1,6 @@
 //! The data-plane threads: one runtime, one listener, one journal and one pool of connections each.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -17,7 +17,6 @@ pub(crate) struct CoreParts {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) journal: Arc<Journal>,
     pub(crate) tls: Arc<rustls::ClientConfig>,
-    pub(crate) address: SocketAddr,
     /// Terminates TLS when present.
     pub(crate) server_tls: Option<Arc<rustls::ServerConfig>>,
     /// How long running answers may take after a shutdown was asked for.
@@ -80,8 +79,7 @@ fn run(
     getrandom::fill(&mut seed)
         .map_err(|error| anyhow::anyhow!("the system gives no random bytes: {error}"))?;
     let gateway = Arc::clone(&parts.gateway);
-    let settings =
-        ServerSettings { address: parts.address, tls: parts.server_tls.clone(), drain: parts.drain };
+    let settings = ServerSettings { tls: parts.server_tls.clone(), drain: parts.drain };
     let make_core = || Core::new(gateway, client, journal, u64::from_le_bytes(seed));
     run_core(make_core, listener, settings, parts.shutdown.clone())
         .context("a data-plane thread could not serve")

@@ -131,7 +131,6 @@ impl Process {
             gateway: Arc::clone(&self.gateway),
             journal: Arc::clone(&self.journal),
             tls: self.tls,
-            address: with.listen,
             server_tls: self.server_tls,
             drain: with.chosen.drain,
             shutdown: shutdown.subscribe(),

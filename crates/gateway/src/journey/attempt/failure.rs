@@ -72,7 +72,7 @@ impl Failure {
 
     /// The journal refused the intent: nothing was sent.
     pub(super) fn refused_here(account: &mut Account, problem: Problem) -> Self {
-        end_unserved(account, 0, problem.name(), Measured::nothing());
+        end_unserved(account, None, problem.name(), Measured::nothing());
         Self::from_problem(problem)
     }
 
@@ -87,7 +87,7 @@ impl Failure {
         target.health.failed(core.gateway.clock.now());
         let measured =
             if error.may_have_reached_provider() { lost_call(call).await } else { Measured::nothing() };
-        end_unserved(account, 0, error.code(), measured);
+        end_unserved(account, None, error.code(), measured);
         let provider = &target.deployment.provider.name;
         let message = format!("provider \"{provider}\": {error}");
         let timed_out = matches!(
@@ -119,7 +119,7 @@ impl Failure {
         let target = &eligible.target;
         let now = core.gateway.clock.now();
         let status = head.status.as_u16();
-        end_unserved(account, status, &format!("http_{status}"), Measured::nothing());
+        end_unserved(account, Some(&head), &format!("http_{status}"), Measured::nothing());
         let provider = &target.deployment.provider.name;
         let told = |kind, text: &str| {
             Problem::provider(kind, format!("provider \"{provider}\" {text} (status {status})"))

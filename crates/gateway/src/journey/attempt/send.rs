@@ -176,14 +176,20 @@ pub(super) async fn send(
 }
 
 /// Ends an attempt that served nothing and, as far as can be known, consumed nothing.
-pub(super) fn end_unserved(account: &mut Account, status: u16, kind: &str, measured: Measured) {
+/// `head` is of the provider's answer, where there was one.
+pub(super) fn end_unserved(
+    account: &mut Account,
+    head: Option<&response::Parts>,
+    kind: &str,
+    measured: Measured,
+) {
     account.end_attempt(AttemptEnd {
-        status,
+        status: head.map_or(0, |head| head.status.as_u16()),
         outcome: tollgate_ledger::record::Outcome::Failed,
         error_kind: Some(kind.into()),
         served: false,
         measured,
-        upstream_request_id: None,
+        upstream_request_id: head.and_then(|head| upstream_request_id(&head.headers)),
     });
 }
 

@@ -44,7 +44,7 @@ impl Reading {
             Ok(collected) => collected.to_bytes(),
             Err(error) => {
                 let code = error.downcast_ref::<ReadError>().map_or("answer_too_large", |error| error.code());
-                return Err(broken(core, call, eligible, status, code, &error.to_string(), account).await);
+                return Err(broken(core, call, eligible, &head, code, &error.to_string(), account).await);
             }
         };
         account.first_token();
@@ -52,13 +52,13 @@ impl Reading {
             Ok(answer) => answer,
             Err(bad) => {
                 return Err(
-                    broken(core, call, eligible, status, "bad_answer", &bad.to_string(), account).await
+                    broken(core, call, eligible, &head, "bad_answer", &bad.to_string(), account).await
                 );
             }
         };
         if let Some(error) = &answer.error {
             let told = error.message.as_deref().unwrap_or("an error without a message");
-            return Err(broken(core, call, eligible, status, "error_in_answer", told, account).await);
+            return Err(broken(core, call, eligible, &head, "error_in_answer", told, account).await);
         }
         let measured = measure(call, eligible, terms, &answer, &body).await;
         let (body, losses) = match &translation {
@@ -70,7 +70,7 @@ impl Reading {
                         (Bytes::from(translated.body), losses)
                     }
                     Err(error) => {
-                        end_unserved(account, status, "bad_answer", measured);
+                        end_unserved(account, Some(&head), "bad_answer", measured);
                         let problem = Problem::provider(ErrorKind::UpstreamError, error.to_string());
                         return Err(Failure::retryable(problem.with_code("bad_answer")));
                     }
@@ -107,14 +107,14 @@ async fn broken(
     core: &Rc<Core>,
     call: &Call,
     eligible: &Eligible,
-    status: u16,
+    head: &Parts,
     code: &'static str,
     told: &str,
     account: &mut Account,
 ) -> Failure {
     let target = &eligible.target;
     target.health.failed(core.gateway.clock.now());
-    end_unserved(account, status, code, lost_call(call).await);
+    end_unserved(account, Some(head), code, lost_call(call).await);
     let provider = &target.deployment.provider.name;
     let told = target.discreet(told);
     let message = format!("provider \"{provider}\" answered what cannot be served: {told}");
