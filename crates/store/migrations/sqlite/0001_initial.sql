@@ -245,6 +245,7 @@ CREATE TABLE request_records (
 
 CREATE INDEX request_records_by_time ON request_records (organization_id, started_at);
 CREATE INDEX request_records_by_key ON request_records (organization_id, key_id, started_at);
+CREATE INDEX request_records_by_stream ON request_records (organization_id, stream, started_at);
 CREATE INDEX request_records_by_error ON request_records (organization_id, started_at) WHERE status >= 400;
 
 CREATE TABLE usage_records (

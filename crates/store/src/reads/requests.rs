@@ -228,6 +228,7 @@ impl<'a> List<'a> {
                     status_class: Some(StatusClass::ClientError | StatusClass::ServerError),
                     ..
                 } => "INDEXED BY request_records_by_error ",
+                RequestFilter { stream: Some(_), .. } => "INDEXED BY request_records_by_stream ",
                 _ => "INDEXED BY request_records_by_time ",
             });
         }

@@ -4,7 +4,7 @@ use crate::database::{Database, Value};
 fn filters() -> Vec<(&'static str, RequestFilter)> {
     let time = Some(UnixMicros(1_800_000_000_000_000));
     let all = RequestFilter::default;
-    let by_time = "request_records_by_time";
+    let (by_time, by_stream) = ("request_records_by_time", "request_records_by_stream");
     let team = Some(tollgate_core::TeamId::generate());
     let key = Some(KeyId::generate());
     vec![
@@ -17,7 +17,9 @@ fn filters() -> Vec<(&'static str, RequestFilter)> {
         ),
         ("request_records_by_error", RequestFilter { status_class: Some(StatusClass::ServerError), ..all() }),
         ("request_records_by_error", RequestFilter { status_class: Some(StatusClass::ClientError), ..all() }),
-        (by_time, RequestFilter { provider_id: Some(ProviderId::generate()), stream: Some(true), ..all() }),
+        (by_stream, RequestFilter { stream: Some(true), ..all() }),
+        (by_stream, RequestFilter { provider_id: Some(ProviderId::generate()), stream: Some(true), ..all() }),
+        (by_time, RequestFilter { provider_id: Some(ProviderId::generate()), ..all() }),
         (by_time, RequestFilter { outcome: Some(Outcome::Failed), min_cost: Some(NanoUsd::new(1)), ..all() }),
         (by_time, RequestFilter { team_id: team, ..all() }),
         (by_time, RequestFilter { team_id: team, from: time, model: Some("m".into()), ..all() }),
