@@ -10,7 +10,8 @@ use std::time::Instant;
 
 use http::HeaderMap;
 use tollgate_core::{Dialect, Fault, NanoUsd, TokenUsage};
-use tollgate_ledger::journal::{Append, JournalError, RecordClass};
+use tollgate_ledger::budget::Settled;
+use tollgate_ledger::journal::{JournalError, RecordClass};
 use tollgate_ledger::record::{
     Candidate, DecisionRecord, JournalEntry, Outcome, ProviderObjectRecord, RequestRecord, Settlement,
     UsageSource,
@@ -22,16 +23,19 @@ use tollgate_wire::{Field, Peeked};
 mod attempts;
 mod bounds;
 mod caller;
+mod holds;
 mod measure;
 mod observe;
 
 pub use attempts::{AttemptEnd, AttemptPlan};
 pub use bounds::Bounds;
+pub use holds::{Closing, is_kept};
 pub use measure::Measured;
 
 use crate::core::Core;
 use crate::journey::accept::Accepted;
 use crate::problem::Problem;
+use crate::throttling::Taking;
 use attempts::Pending;
 
 /// The open account. Dropping it closes it as "the client has gone".
@@ -52,6 +56,10 @@ struct Open {
     prompt_bytes: u64,
     /// Whether the call is traced.
     sampled: bool,
+    /// Limits that hold for the whole call, whatever its attempts.
+    taking: Taking,
+    /// Reservations of attempts that have ended, until the journal has what they were charged.
+    settled: Vec<Settled>,
 }
 
 impl Account {
@@ -102,6 +110,8 @@ impl Account {
             objects: Vec::new(),
             prompt_bytes: 0,
             sampled: false,
+            taking: Taking::default(),
+            settled: Vec::new(),
         };
         Self { open: Some(Box::new(open)) }
     }
@@ -230,15 +240,15 @@ impl Account {
 
     /// Writes the account and waits until the kernel has it.
     pub async fn settle(self) {
-        if let Some(append) = self.settle_append() {
-            report(append.await.map(drop));
-        }
+        self.settle_append().await;
     }
 
     /// Puts the account in line and returns what tells when it is written, for code that is polled.
-    pub fn settle_append(mut self) -> Option<Append> {
-        let open = self.open.take()?;
-        open.close(|core, payload| core.journal.append(RecordClass::Settle, payload))
+    pub fn settle_append(mut self) -> Closing {
+        let Some(mut open) = self.open.take() else { return Closing::default() };
+        let settled = std::mem::take(&mut open.settled);
+        let append = open.close(|core, payload| core.journal.append(RecordClass::Settle, payload));
+        Closing { append, settled }
     }
 }
 
@@ -286,6 +296,7 @@ impl Open {
             }
         };
         self.core.scratch.replace(buffer);
+        self.taking.correct(self.core.gateway.clock.now(), &self.settlement.request.usage);
         self.observe();
         written
     }

@@ -21,6 +21,10 @@ pub const MODEL: HeaderName = HeaderName::from_static("x-tollgate-model");
 pub const DEPLOYMENT: HeaderName = HeaderName::from_static("x-tollgate-deployment");
 pub const COST_USD: HeaderName = HeaderName::from_static("x-tollgate-cost-usd");
 pub const OVERHEAD_US: HeaderName = HeaderName::from_static("x-tollgate-overhead-us");
+/// The output cap of one answer, where a budget set or lowered it.
+pub const OUTPUT_CAP: HeaderName = HeaderName::from_static("x-tollgate-output-cap");
+/// The model that was asked for, where a budget's owner named another one.
+pub const SUBSTITUTED_FOR: HeaderName = HeaderName::from_static("x-tollgate-substituted-for");
 pub const TRANSLATION: HeaderName = HeaderName::from_static("x-tollgate-translation");
 
 /// The body of every answer of the data port.

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! accept → identify → throttle → understand → permit → inspect → shortlist → recall → admit → attempt → relay
-//!           who       concurrency  what, once   may?    guard-    eligible     cache   money   call,     stream and
-//!                                  parsed               rails     deployments                  retry     settle
+//!           who       requests,   what, once   may?    guard-    eligible     cache   money   call,     stream and
+//!                     concurrency  parsed              rails     deployments                  retry     settle
 //! ```
 //!
 //! From `identify` on, an [`Account`](crate::account::Account) travels along. It closes itself in the journal
@@ -34,6 +34,7 @@ pub mod throttle;
 pub mod understand;
 
 use accept::Accepted;
+use admit::Admission;
 use recall::Recalled;
 
 /// Takes an accepted inference call to its answer.
@@ -52,16 +53,22 @@ pub async fn travel(core: &Rc<Core>, accepted: Accepted) -> Response<AnswerBody>
 
 async fn stages(core: &Rc<Core>, accepted: Accepted) -> Result<Response<AnswerBody>, Box<Refused>> {
     let identified = identify::identify(core, accepted).await?;
-    let throttled = throttle::throttle(core, identified)?;
-    let understood = understand::understand(core, throttled).await?;
-    let permitted = permit::permit(core, understood).await?;
-    let inspected = inspect::inspect(permitted)?;
-    let shortlisted = shortlist::shortlist(core, inspected)?;
-    let missed = match recall::recall(shortlisted) {
-        Recalled::Hit(answer) => return Ok(answer),
-        Recalled::Miss(missed) => missed,
+    let throttled = throttle::throttle(core, identified).await?;
+    let mut understood = understand::understand(core, throttled).await?;
+    let admitted = loop {
+        let permitted = permit::permit(core, understood).await?;
+        let inspected = inspect::inspect(permitted)?;
+        let shortlisted = shortlist::shortlist(core, inspected)?;
+        let missed = match recall::recall(shortlisted) {
+            Recalled::Hit(answer) => return Ok(answer),
+            Recalled::Miss(missed) => missed,
+        };
+        match admit::admit(core, missed).await? {
+            Admission::Admitted(admitted) => break *admitted,
+            // Happens once: a substitute has no substitute.
+            Admission::Substitute(again) => understood = *again,
+        }
     };
-    let admitted = admit::admit(core, missed)?;
     let gone = Rc::new(Cell::new(false));
     if admitted.is_stream() {
         // When the client leaves, this future is dropped, and with it the call to the provider.

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::ArcSwap;
 use tollgate_access::token::PepperRing;
 use tollgate_core::{Clock, InstanceId};
+use tollgate_ledger::budget::BudgetBook;
 use tollgate_ledger::journal::Health;
+use tollgate_ledger::limit::LimitBook;
 use tollgate_state::Snapshot;
 use tollgate_state::objects::TimeoutOverrides;
 use tollgate_state::ports::Lookups;
@@ -14,6 +16,7 @@ use tollgate_telemetry::{CallSink, Metrics};
 
 use crate::core::BodyMemory;
 use crate::fallback::Fallback;
+use crate::governed::Governed;
 use crate::health::HealthRegistry;
 use crate::recent_objects::RecentObjects;
 use crate::retry_budget::RetryBudget;
@@ -25,6 +28,7 @@ use crate::targets::{InvalidTarget, Target, resolve_all};
 pub struct Published {
     pub snapshot: Arc<Snapshot>,
     pub targets: Arc<[Arc<Target>]>,
+    pub governed: Arc<Governed>,
 }
 
 /// The process-wide half of the data plane; each core has a [`crate::core::Core`] beside it.
@@ -41,6 +45,10 @@ pub struct Gateway {
     pub body_memory: Arc<BodyMemory>,
     pub recent_objects: RecentObjects,
     pub retry_budget: RetryBudget,
+    /// What budgets have spent and hold.
+    pub budgets: Arc<BudgetBook>,
+    /// What rate and concurrency limits have counted.
+    pub limits: Arc<LimitBook>,
     pub metrics: Arc<Metrics>,
     /// Where finished calls go for traces and the access log; absent where both are off.
     pub call_sink: Option<CallSink>,
@@ -54,6 +62,8 @@ pub struct GatewayParts {
     pub peppers: PepperRing,
     pub lookups: Arc<dyn Lookups>,
     pub fallback: Option<Arc<dyn Fallback>>,
+    pub budgets: Arc<BudgetBook>,
+    pub limits: Arc<LimitBook>,
     pub metrics: Arc<Metrics>,
     pub call_sink: Option<CallSink>,
     pub clock: Arc<dyn Clock>,
@@ -64,7 +74,7 @@ pub struct GatewayParts {
 impl Gateway {
     /// A gateway that knows nobody until a snapshot is published.
     pub fn new(parts: GatewayParts) -> Arc<Self> {
-        let empty = Published { snapshot: Arc::default(), targets: Arc::new([]) };
+        let empty = Published { snapshot: Arc::default(), targets: Arc::new([]), governed: Arc::default() };
         Arc::new(Self {
             published: ArcSwap::from_pointee(empty),
             configured: AtomicBool::new(false),
@@ -76,6 +86,8 @@ impl Gateway {
             body_memory: Arc::default(),
             recent_objects: RecentObjects::default(),
             retry_budget: RetryBudget::default(),
+            budgets: parts.budgets,
+            limits: parts.limits,
             metrics: parts.metrics,
             call_sink: parts.call_sink,
             clock: parts.clock,
@@ -99,7 +111,13 @@ impl Gateway {
             self.health.keep_only(targets.iter().map(|target| target.deployment.id));
             targets
         };
-        self.published.store(Arc::new(Published { snapshot, targets }));
+        let same_rules = Arc::ptr_eq(&before.snapshot.governance, &snapshot.governance);
+        let governed = if same_rules {
+            Arc::clone(&before.governed)
+        } else {
+            Arc::new(Governed::new(&snapshot.governance, &self.budgets, &self.limits))
+        };
+        self.published.store(Arc::new(Published { snapshot, targets, governed }));
         self.configured.store(true, Ordering::Release);
         Ok(())
     }

@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
-use tollgate_core::{Dialect, Fault, RequestId, RetryAdvice};
+use tollgate_core::{Clock, Dialect, Fault, RequestId, RetryAdvice, SystemClock};
 use tollgate_ledger::record::Outcome;
+use tollgate_wire::rate_limits::{Allowances, rate_limit_headers};
 use tollgate_wire::{ErrorBody, ErrorKind, error_body, stream_error_event};
 
 use crate::account::Account;
@@ -27,6 +28,10 @@ pub struct Problem {
     pub retry: RetryAdvice,
     /// More exact than the kind's.
     pub status: Option<StatusCode>,
+    /// Told beside the message, for programs.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// What is left of the caller's rate limits.
+    pub allowances: Option<Box<Allowances>>,
 }
 
 impl Problem {
@@ -40,6 +45,8 @@ impl Problem {
             param: None,
             retry: RetryAdvice::Never,
             status: None,
+            headers: Vec::new(),
+            allowances: None,
         }
     }
 
@@ -54,6 +61,8 @@ impl Problem {
             param: None,
             retry,
             status: None,
+            headers: Vec::new(),
+            allowances: None,
         }
     }
 
@@ -68,6 +77,8 @@ impl Problem {
             param: None,
             retry,
             status: None,
+            headers: Vec::new(),
+            allowances: None,
         }
     }
 
@@ -102,6 +113,22 @@ impl Problem {
         self
     }
 
+    /// Adds a header, unless the text cannot be one.
+    #[must_use]
+    pub fn with_header(mut self, name: HeaderName, text: &str) -> Self {
+        if let Ok(value) = HeaderValue::try_from(text) {
+            self.headers.push((name, value));
+        }
+        self
+    }
+
+    /// Adds what is left of the caller's rate limits.
+    #[must_use]
+    pub fn with_allowances(mut self, allowances: Allowances) -> Self {
+        self.allowances = Some(Box::new(allowances));
+        self
+    }
+
     /// The name under which it is counted and recorded.
     pub const fn name(&self) -> &'static str {
         match self.code {
@@ -131,6 +158,10 @@ impl Problem {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Ok(value) = HeaderValue::try_from(id) {
             headers.insert(REQUEST_ID, value);
+        }
+        headers.extend(self.headers.iter().cloned());
+        if let Some(allowances) = &self.allowances {
+            headers.extend(rate_limit_headers(dialect, allowances, SystemClock.now()));
         }
         match self.retry {
             RetryAdvice::Never => {

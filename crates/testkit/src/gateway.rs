@@ -10,6 +10,7 @@ use tollgate_access::token::{self, Pepper, PepperRing, TokenKind};
 use tollgate_core::{Clock, InstanceId, OrganizationId, SystemClock, UnixMicros};
 use tollgate_gateway::server::{ServerSettings, Shutdown, bind, run_core};
 use tollgate_gateway::{Core, Gateway, GatewayParts};
+use tollgate_ledger::budget::BudgetBook;
 use tollgate_ledger::journal::{
     DiskStorage, Entry, Journal, JournalOptions, JournalReader, Position, Storage,
 };
@@ -79,6 +80,8 @@ impl TestGateway {
             peppers,
             lookups: Arc::new(NoLookups),
             fallback: None,
+            budgets: Arc::new(BudgetBook::sole()),
+            limits: Arc::default(),
             metrics: Arc::new(Metrics::default()),
             call_sink,
             clock: Arc::new(SystemClock),

@@ -101,7 +101,7 @@ impl ErrorKind {
             Self::Authentication => "authentication_error",
             Self::Permission => "permission_error",
             Self::RateLimited => "rate_limit_error",
-            Self::BudgetExceeded => "insufficient_quota",
+            Self::BudgetExceeded => "budget_exceeded",
             Self::Overloaded | Self::UpstreamError | Self::Timeout | Self::Internal | Self::Unavailable => {
                 "server_error"
             }
@@ -116,7 +116,7 @@ impl ErrorKind {
             Self::NotFound => "not_found_error",
             Self::RequestTooLarge => "request_too_large",
             Self::RateLimited => "rate_limit_error",
-            Self::BudgetExceeded => "billing_error",
+            Self::BudgetExceeded => "budget_exceeded",
             Self::Overloaded => "overloaded_error",
             Self::Timeout => "timeout_error",
             Self::UpstreamError | Self::Internal | Self::Unavailable => "api_error",

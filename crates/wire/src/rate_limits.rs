@@ -29,6 +29,24 @@ pub struct Allowances {
     pub output_tokens: Option<Allowance>,
 }
 
+impl Allowances {
+    /// Of each meter the one with less left.
+    #[must_use]
+    pub fn tightest(self, other: Self) -> Self {
+        let tighter = |one: Option<Allowance>, other: Option<Allowance>| match (one, other) {
+            (Some(one), Some(other)) if other.remaining < one.remaining => Some(other),
+            (Some(one), _) => Some(one),
+            (None, other) => other,
+        };
+        Self {
+            requests: tighter(self.requests, other.requests),
+            tokens: tighter(self.tokens, other.tokens),
+            input_tokens: tighter(self.input_tokens, other.input_tokens),
+            output_tokens: tighter(self.output_tokens, other.output_tokens),
+        }
+    }
+}
+
 /// Whether a header of a provider speaks of the provider's own limits, which are not those of Tollgate's caller.
 ///
 /// `name` is in lower case, as in an [`http::HeaderName`].

@@ -229,8 +229,7 @@ fn an_attempt_pays_for_what_it_used_or_served() {
 #[test]
 fn what_is_affordable_is_known_where_the_prompt_has_a_price() {
     let left = NanoUsd::new(1_000_000);
-    let affordable =
-        |prices: &PriceList, left| prices.affordable_output_tokens(10, None, NEW_YEAR, left);
+    let affordable = |prices: &PriceList, left| prices.affordable_output_tokens(10, None, NEW_YEAR, left);
     let prices = list(r#"{"input": "1", "output": "2"}"#);
     assert_eq!(affordable(&prices, left), Ok(Some(495)));
     assert_eq!(affordable(&prices, NanoUsd::new(10_000)), Ok(Some(0)));

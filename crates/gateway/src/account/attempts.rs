@@ -6,11 +6,13 @@ use std::time::Instant;
 use http::HeaderValue;
 use tollgate_catalog::{PriceList, ServiceTier};
 use tollgate_core::{DeploymentId, Dialect, NanoUsd, TokenUsage, UnixMicros};
+use tollgate_ledger::budget::Settled;
 use tollgate_ledger::journal::{Append, RecordClass};
 use tollgate_ledger::record::{Candidate, Intent, JournalEntry, Outcome, UsageRecord, UsageSource, Verdict};
 
 use super::{Account, Measured, Open, micros_since};
 use crate::estimate::bytes_as_tokens;
+use crate::reservation::Reservation;
 use crate::targets::Target;
 
 /// What is about to be tried.
@@ -22,6 +24,8 @@ pub struct AttemptPlan {
     pub prices: Arc<PriceList>,
     pub tier: Option<ServiceTier>,
     pub input_bound_tokens: u64,
+    /// What it holds of budgets and limits.
+    pub reservation: Reservation,
 }
 
 /// How an attempt ended.
@@ -38,7 +42,7 @@ pub struct AttemptEnd {
 }
 
 pub(super) struct Pending {
-    plan: AttemptPlan,
+    pub(super) plan: AttemptPlan,
     started: Instant,
     started_at: UnixMicros,
     first_token_us: Option<u64>,
@@ -128,7 +132,7 @@ impl Open {
             upstream_model: plan.upstream_model.clone(),
             price_version: Some(plan.prices.version().get()),
             input_bound_tokens: plan.input_bound_tokens,
-            holds: Vec::new(),
+            holds: plan.reservation.holds(),
         };
         let mut buffer = self.core.scratch.take();
         buffer.clear();
@@ -154,6 +158,10 @@ impl Open {
         let Some(pending) = self.pending.take() else { return };
         let plan = pending.plan;
         let cost = price(&plan, &end.measured.usage, pending.started_at);
+        let now = self.core.gateway.clock.now();
+        let settled = plan.reservation.settle(now, &end.measured.usage, cost);
+        let charges = settled.as_ref().map(Settled::charges).unwrap_or_default();
+        self.settled.extend(settled);
         let deployment = &plan.target.deployment;
         let verdict = if end.served { Verdict::Served } else { Verdict::Failed };
         let request = &mut self.settlement.request;
@@ -186,7 +194,7 @@ impl Open {
             latency_us: micros_since(pending.started),
             time_to_first_token_us: pending.first_token_us,
             upstream_request_id: end.upstream_request_id,
-            charges: Vec::new(),
+            charges,
         });
     }
 

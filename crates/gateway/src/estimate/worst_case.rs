@@ -204,7 +204,8 @@ impl Asked {
         match offer.kind {
             // Thinking is summarized or left out; it is off unless asked for.
             "anthropic" | "anthropic_compatible" => {
-                let always = capabilities.is_some_and(|known: Capabilities| known.thinking_always_on == Some(true));
+                let always =
+                    capabilities.is_some_and(|known: Capabilities| known.thinking_always_on == Some(true));
                 always || self.asks_to_think || self.beyond_text.has(Beyond::HiddenReasoning)
             }
             "openai" | "google" | "xai" | "openrouter" => may_reason,

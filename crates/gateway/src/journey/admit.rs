@@ -1,24 +1,31 @@
-//! The last gate before money is spent: the journal must be able to record the call. Budgets reserve here.
+//! The last gate before money is spent: the journal must be able to record the call, limits must have room for it, and
+//! the budgets must be able to pay for it. What the first attempt can cost is reserved here.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
 use tollgate_catalog::{PriceList, PriceProblem, ServiceTier};
 use tollgate_core::{RetryAdvice, UnixMicros};
+use tollgate_state::governance::CallFacts;
 use tollgate_wire::{ErrorKind, Field, input_bound_tokens};
 
 use super::permit::Permitted;
 use super::recall::Missed;
-use super::shortlist::{Eligible, Shortlisted};
+use super::shortlist::Shortlisted;
 use super::understand::Understood;
 use crate::core::Core;
 use crate::problem::{Problem, Refused};
+use crate::reservation::Reservation;
+use crate::throttling;
+
+pub mod afford;
 
 /// A call that may be dispatched. Only [`admit`] makes one.
 #[derive(Debug)]
 pub struct Admitted {
     shortlisted: Shortlisted,
     terms: Terms,
+    /// For the first attempt.
+    reservation: Reservation,
 }
 
 /// What holds for every attempt of an admitted call.
@@ -42,13 +49,20 @@ impl Admitted {
         &self.shortlisted.permitted
     }
 
-    pub(super) fn into_parts(self) -> (Shortlisted, Terms) {
-        (self.shortlisted, self.terms)
+    pub(super) fn into_parts(self) -> (Shortlisted, Terms, Reservation) {
+        (self.shortlisted, self.terms, self.reservation)
     }
 }
 
-/// Admits a call, or says why it cannot be accounted for now.
-pub fn admit(core: &Rc<Core>, missed: Missed) -> Result<Admitted, Box<Refused>> {
+/// What becomes of a call at the gate.
+pub enum Admission {
+    Admitted(Box<Admitted>),
+    /// A budget cannot pay for it, and its owner named a model to use instead.
+    Substitute(Box<Understood>),
+}
+
+/// Admits a call, sends it to a substitute model once, or says why it cannot be made.
+pub async fn admit(core: &Rc<Core>, missed: Missed) -> Result<Admission, Box<Refused>> {
     let mut shortlisted = missed.shortlisted;
     if core.journal.is_failed() {
         return Err(Refused::known(shortlisted.permitted.understood.account, cannot_record()));
@@ -65,12 +79,35 @@ pub fn admit(core: &Rc<Core>, missed: Missed) -> Result<Admitted, Box<Refused>> 
         output_cap_tokens: peeked.output_cap(),
         choices: peeked.choices(),
     };
-    Ok(Admitted { shortlisted, terms })
+    if let Err(problem) = take_limits(core, &mut shortlisted.permitted, &terms).await {
+        return Err(Refused::known(shortlisted.permitted.understood.account, problem));
+    }
+    match afford::first_affordable(core, &mut shortlisted, &terms).await {
+        Ok(reservation) => Ok(Admission::Admitted(Box::new(Admitted { shortlisted, terms, reservation }))),
+        Err(denied) => afford::substitute_or_refuse(shortlisted.permitted, denied),
+    }
 }
 
-/// The prices that an attempt at this deployment is charged by.
-pub fn prices(eligible: &Eligible, upstream_model: &str) -> Arc<PriceList> {
-    Arc::clone(eligible.target.deployment.prices(upstream_model))
+/// Takes what the limits of the caller count that could not be known before the body was.
+async fn take_limits(core: &Core, permitted: &mut Permitted, terms: &Terms) -> Result<(), Problem> {
+    let understood = &permitted.understood;
+    let body_bytes = understood.peeked.body().len();
+    let governed = &understood.published.governed;
+    let taking = throttling::take_understood(core, governed, &facts(permitted), body_bytes, terms).await?;
+    permitted.understood.account.hold(taking);
+    Ok(())
+}
+
+/// The call as budgets and limits see it before a deployment is chosen.
+pub fn facts(permitted: &Permitted) -> CallFacts<'_> {
+    let understood = &permitted.understood;
+    CallFacts {
+        principal: &understood.credential.principal,
+        groups: &[],
+        customer: understood.account.customer(),
+        model: Some((&permitted.name, &permitted.model.tags)),
+        upstream: None,
+    }
 }
 
 /// Why a billable call is refused while the journal cannot be written.

@@ -5,17 +5,18 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tollgate_core::RetryAdvice;
 use tollgate_ledger::record::{Candidate, Verdict};
 
-use super::admit::{Admitted, Terms, cannot_record, prices};
-use super::permit::Permitted;
+use super::admit::{Admitted, Terms, cannot_record};
 use super::shortlist::Eligible;
 use crate::account::{Account, AttemptPlan};
 use crate::core::Core;
 use crate::problem::{Problem, Refused};
+use crate::reservation::{Denied, Reservation, engage};
 
 mod failure;
 mod first_content;
@@ -48,21 +49,34 @@ pub async fn attempt(
     admitted: Admitted,
     gone: Rc<Cell<bool>>,
 ) -> Result<Attempted, Box<Refused>> {
-    let (shortlisted, terms) = admitted.into_parts();
+    let (shortlisted, terms, first) = admitted.into_parts();
+    let mut first = Some(first);
     let mut candidates = Candidates::new(shortlisted.eligible);
-    let Permitted { understood, name, model, .. } = shortlisted.permitted;
-    let (call, mut account) = Call::new(understood, name, model.name.clone(), gone);
+    let (call, mut account) = Call::new(shortlisted.permitted, gone);
     let most = core.gateway.settings.max_attempts;
     let mut made = 0;
+    let mut before: Option<Failure> = None;
     loop {
         let Some(eligible) = candidates.claim(core, &mut account) else {
             let problem =
                 Problem::gateway(tollgate_wire::ErrorKind::Internal, "no deployment was left to try");
             return Err(Refused::failed(account, problem));
         };
+        let reservation = match reserve(core, &call, &eligible, &terms, first.take(), &mut account).await {
+            Ok(reservation) => reservation,
+            Err(denied) if candidates.has_next() => {
+                account.considered(Candidate {
+                    deployment_id: eligible.target.deployment.id,
+                    verdict: denied.verdict(),
+                });
+                candidates.advance();
+                continue;
+            }
+            Err(denied) => return give_up_unpaid(call, account, terms, denied, before, made),
+        };
         made += 1;
-        let failure = match try_one(core, &call, &eligible, &terms, &mut account).await {
-            Ok(served) => {
+        let failure = match try_one(core, &call, &eligible, &terms, reservation, &mut account).await {
+            Ok((served, terms)) => {
                 candidates.note_not_needed(&mut account);
                 return Ok(Attempted { call, served, account, terms });
             }
@@ -73,6 +87,7 @@ pub async fn attempt(
         match wait {
             Some(wait) if may_go_on && core.gateway.retry_budget.spend(core.gateway.clock.now()) => {
                 candidates.advance();
+                before = Some(failure);
                 if !wait.is_zero() {
                     tokio::time::sleep(wait).await;
                 }
@@ -85,22 +100,62 @@ pub async fn attempt(
     }
 }
 
+/// What the attempt holds of budgets and limits: the first one's was taken at admission, unless another deployment
+/// came to be the first.
+async fn reserve(
+    core: &Rc<Core>,
+    call: &Call,
+    eligible: &Eligible,
+    terms: &Terms,
+    first: Option<Reservation>,
+    account: &mut Account,
+) -> Result<Reservation, Denied> {
+    if let Some(first) = first.filter(|first| first.deployment_id == eligible.target.deployment.id) {
+        return Ok(first);
+    }
+    account.free_ended_attempt().await;
+    engage(core, &call.view(account, terms), eligible).await
+}
+
+/// No budget or limit lets another attempt be made: the failure before it is the answer, if there was one.
+fn give_up_unpaid(
+    call: Call,
+    mut account: Account,
+    terms: Terms,
+    denied: Denied,
+    before: Option<Failure>,
+    made: u16,
+) -> Result<Attempted, Box<Refused>> {
+    match before {
+        Some(failure) => failure.give_up(call, account, terms, made),
+        None => {
+            account.refused_by(denied.balance);
+            Err(Refused::known(account, denied.problem))
+        }
+    }
+}
+
 async fn try_one(
     core: &Rc<Core>,
     call: &Call,
     eligible: &Eligible,
     terms: &Terms,
+    reservation: Reservation,
     account: &mut Account,
-) -> Result<Served, Failure> {
-    let outbound = outbound::prepare(call, eligible)?;
+) -> Result<(Served, Terms), Failure> {
+    let cap = reservation.output_cap_tokens;
+    let terms = Terms { output_cap_tokens: cap.or(terms.output_cap_tokens), ..*terms };
+    let outbound = outbound::prepare(call, eligible, cap)?;
     account.translated(eligible.dialect, outbound.losses());
+    account.capped(cap);
     let plan = AttemptPlan {
-        target: std::sync::Arc::clone(&eligible.target),
+        target: Arc::clone(&eligible.target),
         dialect: eligible.dialect,
-        prices: prices(eligible, &outbound.upstream_model),
+        prices: Arc::clone(eligible.target.deployment.prices(&outbound.upstream_model)),
         upstream_model: outbound.upstream_model.clone(),
         tier: terms.tier,
         input_bound_tokens: terms.input_bound_tokens,
+        reservation,
     };
     if let Some(intent) = account.begin_attempt(plan) {
         match intent.await {
@@ -110,7 +165,8 @@ async fn try_one(
             }
         }
     }
-    send::send(core, call, eligible, outbound, terms, account).await
+    let served = send::send(core, call, eligible, outbound, &terms, account).await?;
+    Ok((served, terms))
 }
 
 /// The deployments that are left, in order.

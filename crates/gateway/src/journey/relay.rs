@@ -8,18 +8,22 @@ use std::rc::Rc;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use tollgate_wire::Field;
 
 use super::attempt::{Attempted, Call, ProviderAnswer, Served, StreamAnswer, WholeAnswer};
 use crate::account::Account;
 use crate::answer::{
-    AnswerBody, COST_USD, DEPLOYMENT, MODEL, OVERHEAD_US, REQUEST_ID, TRANSLATION, clean_provider_headers,
+    AnswerBody, COST_USD, DEPLOYMENT, MODEL, OUTPUT_CAP, OVERHEAD_US, REQUEST_ID, SUBSTITUTED_FOR,
+    TRANSLATION, clean_provider_headers,
 };
 use crate::core::Core;
 use crate::problem::Refused;
 
 mod body;
+mod end;
 mod flow;
 mod objects;
+mod stepping;
 
 pub use body::RelayBody;
 
@@ -102,6 +106,15 @@ fn describe(headers: &mut HeaderMap, call: &Call, account: &Account) {
     }
     let mut digits = itoa::Buffer::new();
     insert(headers, OVERHEAD_US, digits.format(account.overhead_us()));
+    headers.extend(account.standing_headers());
+    if call.substituted
+        && let Some(asked_for) = call.peeked.text(Field::Model)
+    {
+        insert(headers, SUBSTITUTED_FOR, &asked_for);
+    }
+    if let Some(cap) = account.output_cap_tokens() {
+        insert(headers, OUTPUT_CAP, digits.format(cap));
+    }
     let losses = account.translation_summary();
     if !losses.is_empty() {
         insert(headers, TRANSLATION, &losses);

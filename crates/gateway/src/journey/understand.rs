@@ -35,6 +35,8 @@ pub struct Understood {
     pub published: Arc<Published>,
     pub credential: Arc<ActiveCredential>,
     pub account: Account,
+    /// The model that a budget's owner wants used instead of the one in the body.
+    pub substitute: Option<Box<str>>,
     /// The body's share of memory.
     pub held: HeldBytes,
     _made_here: PhantomData<()>,
@@ -68,6 +70,7 @@ pub async fn understand(core: &Rc<Core>, throttled: Throttled) -> Result<Underst
         published: identified.published,
         credential: identified.credential,
         account,
+        substitute: None,
         held,
         _made_here: PhantomData,
     })
@@ -79,8 +82,11 @@ impl Understood {
         self.peeked.is_stream() && !matches!(self.operation, Operation::Embedding | Operation::CountTokens)
     }
 
-    /// The requested model as written; empty when absent.
+    /// The model to use: the requested one as written, empty when absent, or its substitute.
     pub fn model(&self) -> std::borrow::Cow<'_, str> {
+        if let Some(substitute) = &self.substitute {
+            return substitute.as_ref().into();
+        }
         self.peeked.text(Field::Model).unwrap_or_default()
     }
 }

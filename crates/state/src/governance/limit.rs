@@ -61,6 +61,15 @@ pub enum LimitSharing {
 }
 
 impl LimitPeriod {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Second => "second",
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+            Self::Day => "day",
+        }
+    }
+
     pub const fn as_micros(self) -> i64 {
         match self {
             Self::Second => 1_000_000,

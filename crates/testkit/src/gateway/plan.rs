@@ -4,9 +4,14 @@ use std::time::Duration;
 
 use tollgate_catalog::Price;
 use tollgate_core::{
-    CredentialId, DeploymentId, KeyId, ModelId, ModelPattern, OrganizationId, ProviderId, SecretText, TeamId,
+    BudgetId, CredentialId, DeploymentId, KeyId, LimitId, ModelId, ModelPattern, NanoUsd, OrganizationId,
+    ProviderId, SecretText, TeamId,
 };
 use tollgate_gateway::Settings;
+use tollgate_state::governance::{
+    BudgetMode, BudgetObject, Clamp, LimitMeter, LimitObject, LimitPeriod, LimitSharing, OnExhausted, Place,
+    Scope, Unpriced, Window, WindowKind,
+};
 use tollgate_state::objects::{
     Configuration, CredentialAlgorithm, CredentialObject, DeploymentObject, KeyObject, KeyOwner, ModelObject,
     Organization, Owner, ProviderObject, Team, TimeoutOverrides,
@@ -27,8 +32,12 @@ pub struct GatewayPlan {
     /// Where the gateway leaves finished calls.
     pub call_sink: Option<CallSink>,
     organization_id: OrganizationId,
+    team_id: TeamId,
+    key_id: KeyId,
     providers: Vec<ProviderObject>,
     models: Vec<ModelObject>,
+    budgets: Vec<BudgetObject>,
+    limits: Vec<LimitObject>,
 }
 
 /// The credential that test providers get.
@@ -42,8 +51,12 @@ impl Default for GatewayPlan {
             minimum_free_bytes: 0,
             call_sink: None,
             organization_id: OrganizationId::generate(),
+            team_id: TeamId::generate(),
+            key_id: KeyId::generate(),
             providers: Vec::new(),
             models: Vec::new(),
+            budgets: Vec::new(),
+            limits: Vec::new(),
         }
     }
 }
@@ -115,7 +128,86 @@ impl GatewayPlan {
         self
     }
 
-    fn provider_id(&self, name: &str) -> ProviderId {
+    /// Replaces the price of the last model's deployments.
+    #[must_use]
+    pub fn price(mut self, price: &serde_json::Value) -> Self {
+        let price: Price = serde_json::from_value(price.clone()).expect("a valid price");
+        if let Some(model) = self.models.last_mut() {
+            for deployment in &mut model.deployments {
+                deployment.price = Some(price.clone());
+            }
+        }
+        self
+    }
+
+    /// Adds a hard budget of so much money, once, for the organization; `change` makes another one of it.
+    #[must_use]
+    pub fn budget(mut self, name: &str, amount: NanoUsd, change: impl FnOnce(&mut BudgetObject)) -> Self {
+        let mut budget = BudgetObject {
+            id: BudgetId::generate(),
+            organization_id: self.organization_id,
+            name: name.into(),
+            scope: Scope { place: Place::Organization, each: None, model: None },
+            amount_nano_usd: amount,
+            window: Window { kind: WindowKind::Once, time_zone: "UTC".into() },
+            mode: BudgetMode::Hard,
+            clamp: Clamp::Missing,
+            thresholds_percent: Vec::new(),
+            on_exhausted: OnExhausted::Refuse,
+            unpriced: Unpriced::Refuse,
+            server_tools_nano_usd: None,
+            increases: Vec::new(),
+            enabled: true,
+            owner: Owner::Api,
+            created_at: now(),
+            updated_at: now(),
+        };
+        change(&mut budget);
+        self.budgets.push(budget);
+        self
+    }
+
+    /// Adds a limit of so much a minute for the organization; `change` makes another one of it.
+    #[must_use]
+    pub fn limit(
+        mut self,
+        name: &str,
+        meter: LimitMeter,
+        amount: u64,
+        change: impl FnOnce(&mut LimitObject),
+    ) -> Self {
+        let mut limit = LimitObject {
+            id: LimitId::generate(),
+            organization_id: self.organization_id,
+            name: name.into(),
+            scope: Scope { place: Place::Organization, each: None, model: None },
+            meter,
+            amount,
+            per: LimitPeriod::Minute,
+            burst: None,
+            sharing: LimitSharing::Leased,
+            enabled: true,
+            owner: Owner::Api,
+            created_at: now(),
+            updated_at: now(),
+        };
+        change(&mut limit);
+        self.limits.push(limit);
+        self
+    }
+
+    /// The team that pays.
+    pub const fn team_id(&self) -> TeamId {
+        self.team_id
+    }
+
+    /// The test's key.
+    pub const fn key_id(&self) -> KeyId {
+        self.key_id
+    }
+
+    /// The id of a provider of the plan, for scopes.
+    pub fn provider_id(&self, name: &str) -> ProviderId {
         let found = self.providers.iter().find(|provider| provider.name == name);
         found.unwrap_or_else(|| panic!("the plan has no provider {name}")).id
     }
@@ -127,9 +219,9 @@ impl GatewayPlan {
         hash: [u8; 32],
     ) -> Configuration {
         let organization_id = self.organization_id;
-        let team = Team { id: TeamId::generate(), organization_id, name: "team".into(), created_at: now() };
+        let team = Team { id: self.team_id, organization_id, name: "team".into(), created_at: now() };
         let key = KeyObject {
-            id: KeyId::generate(),
+            id: self.key_id,
             organization_id,
             owned_by: KeyOwner::Team(team.id),
             name: "test".into(),
@@ -150,8 +242,8 @@ impl GatewayPlan {
             created_at: now(),
         };
         Configuration {
-            budgets: Vec::new(),
-            limits: Vec::new(),
+            budgets: self.budgets,
+            limits: self.limits,
             version: 1,
             organizations: vec![Organization { id: organization_id, name: "acme".into(), created_at: now() }],
             teams: vec![team],

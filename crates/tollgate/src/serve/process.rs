@@ -12,6 +12,7 @@ use tollgate_control::{Connection, ControlPlane, Parts};
 use tollgate_core::{Clock, SystemClock};
 use tollgate_gateway::server::Shutdown;
 use tollgate_gateway::{Gateway, GatewayParts};
+use tollgate_ledger::budget::BudgetBook;
 use tollgate_ledger::journal::Journal;
 use tollgate_ledger::shipper::Shipper;
 use tollgate_telemetry::{CallSink, Metrics};
@@ -184,6 +185,8 @@ fn gateway(
         peppers: nobodys_peppers()?,
         lookups: control.lookups(),
         fallback: if shares_address { Some(Arc::new(fallback)) } else { None },
+        budgets: Arc::new(BudgetBook::sole()),
+        limits: Arc::default(),
         metrics,
         call_sink,
         clock,

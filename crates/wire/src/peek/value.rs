@@ -30,7 +30,9 @@ impl Peeked {
                 Kind::Cap => read_count(scanner, field, 0, MAX_CAP_TOKENS)?,
                 Kind::Choices => read_count(scanner, field, 1, MAX_CHOICES)?,
                 Kind::Content => self.read_content(scanner, field)?,
-                Kind::StreamOptions | Kind::Metadata | Kind::Thinking => self.read_object(scanner, field, token)?,
+                Kind::StreamOptions | Kind::Metadata | Kind::Thinking => {
+                    self.read_object(scanner, field, token)?
+                }
                 Kind::StoredObject => self.read_stored_object(scanner, field, token)?,
             }
         }

@@ -42,7 +42,10 @@ fn the_model_bounds_what_the_client_does_not() {
     let gpt = offer("openai", Dialect::OpenaiChat, "gpt-4o");
     let bound = |body: &str| asked(Dialect::OpenaiChat, body).bound(&gpt).unwrap();
     assert_eq!(bound(&format!("{{{TEXT}}}")).output_cap_tokens, Some(16_384));
-    assert_eq!(bound(&format!(r#"{{{TEXT},"max_tokens":9007199254740992}}"#)).output_cap_tokens, Some(16_384));
+    assert_eq!(
+        bound(&format!(r#"{{{TEXT},"max_tokens":9007199254740992}}"#)).output_cap_tokens,
+        Some(16_384)
+    );
     let image = r#"{"messages":[{"content":[{"image_url":{"url":"https://x/"}}]}]}"#;
     assert_eq!(bound(image).input_tokens, 128_000);
     let long = format!(r#"{{"messages":[{{"content":"{}"}}]}}"#, "x".repeat(200_000));
@@ -75,7 +78,10 @@ fn stored_context_is_bounded_by_the_model() {
 fn a_cap_that_the_server_does_not_keep_is_none() {
     let cap = |kind, body: &str| {
         let body = format!("{{{TEXT},{body}}}");
-        asked(Dialect::OpenaiChat, &body).bound(&offer(kind, Dialect::OpenaiChat, "?")).unwrap().output_cap_tokens
+        asked(Dialect::OpenaiChat, &body)
+            .bound(&offer(kind, Dialect::OpenaiChat, "?"))
+            .unwrap()
+            .output_cap_tokens
     };
     assert_eq!(cap("openai", r#""max_completion_tokens":5"#), Some(5));
     assert_eq!(cap("ollama", r#""max_completion_tokens":5"#), None);
@@ -93,7 +99,8 @@ fn what_no_cap_limits_is_counted_beside_it() {
     let bound = asked(Dialect::OpenaiCompletions, echo).bound(&unknown).unwrap();
     assert_eq!(bound.choices, 4);
     assert_eq!(bound.output_tokens(), Some(40 + 4 * bound.input_tokens));
-    let predicted = format!(r#"{{{TEXT},"max_tokens":10,"prediction":{{"type":"content","content":"abc"}}}}"#);
+    let predicted =
+        format!(r#"{{{TEXT},"max_tokens":10,"prediction":{{"type":"content","content":"abc"}}}}"#);
     let gpt = offer("openai", Dialect::OpenaiChat, "gpt-4o");
     let bound = asked(Dialect::OpenaiChat, &predicted).bound(&gpt).unwrap();
     assert_eq!(bound.output_tokens(), Some(10 + predicted.len() as u64));
@@ -106,7 +113,8 @@ fn what_no_cap_limits_is_counted_beside_it() {
 #[test]
 fn embeddings_and_token_counts_make_no_output() {
     let embedding = asked(Dialect::OpenaiEmbeddings, r#"{"input":["a","b"]}"#);
-    let bound = embedding.bound(&offer("openai", Dialect::OpenaiEmbeddings, "text-embedding-3-small")).unwrap();
+    let bound =
+        embedding.bound(&offer("openai", Dialect::OpenaiEmbeddings, "text-embedding-3-small")).unwrap();
     assert_eq!(bound.output_tokens(), Some(0));
     assert!(bound.input_tokens >= 15);
     let peeked = peek(Dialect::AnthropicMessages, format!("{{{TEXT}}}").into()).unwrap();
@@ -134,7 +142,8 @@ fn options_that_prices_do_not_cover_are_refused_where_they_may_apply() {
 
 #[test]
 fn a_beta_that_raises_limits_leaves_them_unknown() {
-    let body = r#"{"max_tokens":10,"messages":[{"content":[{"type":"image","source":{"type":"url","url":"u"}}]}]}"#;
+    let body =
+        r#"{"max_tokens":10,"messages":[{"content":[{"type":"image","source":{"type":"url","url":"u"}}]}]}"#;
     let sonnet = offer("anthropic", Dialect::AnthropicMessages, "claude-sonnet-4-5");
     let input = |beta| asked(Dialect::AnthropicMessages, body).bound(&Offer { beta, ..sonnet });
     assert_eq!(input(Some("context-management-2025-06-27")).map(|bound| bound.input_tokens), Ok(200_000));
@@ -156,13 +165,20 @@ fn output_is_hidden_where_a_model_may_reason_unseen() {
     assert!(hides("vllm", chat, "qwen", r#","include_reasoning":false"#));
     let messages = Dialect::AnthropicMessages;
     assert!(!hides("anthropic", messages, "claude-haiku-4-5", ""));
-    assert!(hides("anthropic", messages, "claude-haiku-4-5", r#","thinking":{"type":"enabled","budget_tokens":2000}"#));
+    assert!(hides(
+        "anthropic",
+        messages,
+        "claude-haiku-4-5",
+        r#","thinking":{"type":"enabled","budget_tokens":2000}"#
+    ));
     assert!(hides("anthropic", messages, "claude-opus-5-5", ""));
 }
 
 #[test]
 fn the_affordable_cap_is_the_highest_that_is_paid_for() {
-    let list = prices(r#"[{"input": "3", "output": "15"}, {"input_tokens_above": 1200, "input": "6", "output": "22.5"}]"#);
+    let list = prices(
+        r#"[{"input": "3", "output": "15"}, {"input_tokens_above": 1200, "input": "6", "output": "22.5"}]"#,
+    );
     for (n, left) in [(1, 5_000_000), (3, 9_999_999), (7, 1_234_567_890), (1_024, 30_000_000)] {
         let asked = asked(Dialect::OpenaiChat, &format!(r#"{{{TEXT},"n":{n}}}"#));
         let bound = asked.bound(&offer("vllm", Dialect::OpenaiChat, "?")).unwrap();
@@ -175,7 +191,8 @@ fn the_affordable_cap_is_the_highest_that_is_paid_for() {
         let capped = bound.with_cap(5);
         assert!(capped.affordable_cap(&list, None, NOW, NanoUsd::MAX) == Some(5));
     }
-    let bound = asked(Dialect::OpenaiChat, &format!("{{{TEXT}}}")).bound(&offer("vllm", Dialect::OpenaiChat, "?"));
+    let bound =
+        asked(Dialect::OpenaiChat, &format!("{{{TEXT}}}")).bound(&offer("vllm", Dialect::OpenaiChat, "?"));
     assert_eq!(bound.unwrap().affordable_cap(&PriceList::unknown(), None, NOW, NanoUsd::MAX), None);
 }
 
@@ -189,7 +206,8 @@ fn hostile_counts_never_wrap() {
     let list = prices(r#"{"input": "10000", "output": "10000"}"#);
     let worst = huge.worst_case(&list, None, NOW);
     assert_eq!(worst, Err(Unbounded::NoPrice(PriceProblem::TooLarge)));
-    for n in ["2147483648", "-1", "0", "1e309", "\"5\"", "1.5", "1e0", "99999999999999999999", "[1]", "true"] {
+    for n in ["2147483648", "-1", "0", "1e309", "\"5\"", "1.5", "1e0", "99999999999999999999", "[1]", "true"]
+    {
         for key in ["n", "best_of"] {
             let body = format!(r#"{{{TEXT},"{key}":{n}}}"#);
             let refused = peek(Dialect::OpenaiChat, body.clone().into()).expect_err(&body);

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use tollgate_core::Dialect;
 use tollgate_upstream::OutboundBody;
 use tollgate_wire::translate::{self, Capabilities, Carry, RequestContext, TranslateError};
-use tollgate_wire::{Edits, ErrorKind, Field, ModelText, splice};
+use tollgate_wire::{Edits, ErrorKind, Field, ModelText, OutputCap, splice};
 
 use super::failure::Failure;
 use super::send::Call;
@@ -52,18 +52,23 @@ impl Outbound {
 /// Where a model's maximum output is unknown and the dialect demands one.
 const DEFAULT_MAX_OUTPUT_TOKENS: u64 = 4_096;
 
-/// Puts the call into the form in which a target takes it.
-pub(super) fn prepare(call: &Call, eligible: &Eligible) -> Result<Outbound, Failure> {
+/// Puts the call into the form in which a target takes it. `output_cap_tokens` is set or lowered to by a budget.
+pub(super) fn prepare(
+    call: &Call,
+    eligible: &Eligible,
+    output_cap_tokens: Option<u64>,
+) -> Result<Outbound, Failure> {
     let target = &eligible.target;
     let Some((dialect, path)) = target.route(call.operation, call.dialect) else {
         return Err(Failure::unsupported(call));
     };
     let deployment = &target.deployment;
-    let upstream_model: Box<str> = deployment.upstream_model(&call.model_pattern, &call.model).into();
+    let upstream_model: Box<str> = deployment.upstream_model(&call.resolved.name, &call.model).into();
     let headers = headers(&call.headers, target);
     let uri = with_query(path, call.query.as_deref().filter(|_| dialect == call.dialect));
     if dialect != call.dialect {
-        return translated(call, target, dialect, upstream_model, headers, Uri::from(path.clone()));
+        let uri = Uri::from(path.clone());
+        return translated(call, target, dialect, upstream_model, output_cap_tokens, headers, uri);
     }
     let wants_stream_usage = call.stream
         && target.kind.stream_usage_option
@@ -71,15 +76,22 @@ pub(super) fn prepare(call: &Call, eligible: &Eligible) -> Result<Outbound, Fail
     let edits = Edits {
         model: None,
         include_usage: wants_stream_usage && !call.peeked.wants_usage(),
-        output_cap: None,
+        output_cap: output_cap_tokens.and_then(|tokens| output_cap(target, dialect, tokens)),
     };
     let renamed = renamed(call, target, &upstream_model);
-    let body = match (&renamed, edits.include_usage) {
-        (None, false) => OutboundBody::from(call.peeked.body().clone()),
+    let body = match (&renamed, edits.include_usage, edits.output_cap) {
+        (None, false, None) => OutboundBody::from(call.peeked.body().clone()),
         _ => spliced(call, &Edits { model: renamed.as_deref(), ..edits }),
     };
     let remove_usage_event = wants_stream_usage && !call.peeked.wants_usage();
     Ok(Outbound { uri, headers, body, upstream_model, translation: None, remove_usage_event })
+}
+
+/// A cap under the name that the target takes: only OpenAI itself has given up `max_tokens`.
+fn output_cap(target: &Target, dialect: Dialect, tokens: u64) -> Option<OutputCap> {
+    let cap = OutputCap::for_dialect(dialect, tokens)?;
+    let is_old = dialect == Dialect::OpenaiChat && !target.takes_max_completion_tokens();
+    Some(if is_old { OutputCap { add_as: Field::MaxTokens, ..cap } } else { cap })
 }
 
 fn spliced(call: &Call, edits: &Edits<'_>) -> OutboundBody {
@@ -89,7 +101,7 @@ fn spliced(call: &Call, edits: &Edits<'_>) -> OutboundBody {
 
 /// The upstream's model name, where it is not the one that the body has.
 fn renamed<'a>(call: &Call, target: &'a Target, upstream_model: &str) -> Option<Cow<'a, ModelText>> {
-    if *upstream_model == *call.model && call.peeked.has(Field::Model) {
+    if *upstream_model == *call.model && call.peeked.has(Field::Model) && !call.substituted {
         return None;
     }
     Some(match &target.model_text {
@@ -103,6 +115,7 @@ fn translated(
     target: &Target,
     dialect: Dialect,
     upstream_model: Box<str>,
+    output_cap_tokens: Option<u64>,
     mut headers: HeaderMap,
     uri: Uri,
 ) -> Result<Outbound, Failure> {
@@ -111,8 +124,8 @@ fn translated(
     let default = Capabilities::default();
     let context = RequestContext {
         upstream_model: &upstream_model,
-        default_max_output_tokens: facts
-            .and_then(|facts| facts.limits.max_output_tokens)
+        default_max_output_tokens: output_cap_tokens
+            .or(facts.and_then(|facts| facts.limits.max_output_tokens))
             .unwrap_or(DEFAULT_MAX_OUTPUT_TOKENS),
         capabilities: Capabilities {
             sampling_params: known.sampling_params.unwrap_or(default.sampling_params),
@@ -125,7 +138,7 @@ fn translated(
                 .native_structured_output
                 .unwrap_or(default.native_structured_output),
             reasoning_effort: known.reasoning.unwrap_or(default.reasoning_effort),
-            max_completion_tokens: &*target.kind.kind == "openai",
+            max_completion_tokens: target.takes_max_completion_tokens(),
             ..default
         },
     };

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, response};
-use tollgate_core::{Dialect, ModelPattern, Operation, RequestId, UnixMicros};
+use tollgate_core::{Dialect, Operation, RequestId, UnixMicros};
 use tollgate_providers::{Classification, classify};
-use tollgate_state::Principal;
+use tollgate_state::governance::CallFacts;
+use tollgate_state::{Model, Principal};
 use tollgate_upstream::InboundBody;
 use tollgate_wire::{HandedOut, Peeked, StreamObserver};
 
@@ -19,8 +20,10 @@ use super::{first_content, whole_answer};
 use crate::account::{Account, AttemptEnd, Bounds, Measured};
 use crate::core::{Core, HeldBytes};
 use crate::journey::admit::Terms;
+use crate::journey::permit::Permitted;
 use crate::journey::shortlist::Eligible;
-use crate::journey::understand::Understood;
+use crate::live::Published;
+use crate::reservation::CallView;
 use crate::targets::Target;
 
 /// What the attempts of one call share.
@@ -35,21 +38,20 @@ pub struct Call {
     pub peeked: Peeked,
     /// The public name as asked for.
     pub model: Box<str>,
-    /// The configured name or pattern that it resolved to.
-    pub model_pattern: ModelPattern,
+    /// What that resolved to.
+    pub resolved: Arc<Model>,
+    /// Whether the body names another model, which a budget's owner had replaced.
+    pub substituted: bool,
     pub principal: Principal,
+    published: Arc<Published>,
     started_at: UnixMicros,
     gone: Rc<Cell<bool>>,
     held: HeldBytes,
 }
 
 impl Call {
-    pub(super) fn new(
-        understood: Understood,
-        model: Box<str>,
-        model_pattern: ModelPattern,
-        gone: Rc<Cell<bool>>,
-    ) -> (Self, Account) {
+    pub(super) fn new(permitted: Permitted, gone: Rc<Cell<bool>>) -> (Self, Account) {
+        let Permitted { understood, model, name, .. } = permitted;
         let stream = understood.is_stream();
         let call = Self {
             dialect: understood.route.dialect,
@@ -59,14 +61,37 @@ impl Call {
             headers: understood.headers,
             query: understood.query,
             peeked: understood.peeked,
-            model,
-            model_pattern,
+            model: name,
+            resolved: model,
+            substituted: understood.substitute.is_some(),
             principal: understood.credential.principal,
+            published: understood.published,
             started_at: understood.started_at,
             gone,
             held: understood.held,
         };
         (call, understood.account)
+    }
+
+    /// The call as budgets and limits see it.
+    pub(super) fn view<'call>(&'call self, account: &'call Account, terms: &'call Terms) -> CallView<'call> {
+        CallView {
+            governed: &self.published.governed,
+            facts: CallFacts {
+                principal: &self.principal,
+                groups: &[],
+                customer: account.customer(),
+                model: Some((&self.model, &self.resolved.tags)),
+                upstream: None,
+            },
+            operation: self.operation,
+            stream: self.stream,
+            headers: &self.headers,
+            peeked: &self.peeked,
+            terms,
+            started_at: self.started_at,
+            model: (&self.resolved.name, &self.model),
+        }
     }
 
     /// Whether nobody waits for the answer any more.
@@ -82,7 +107,7 @@ impl Call {
     /// The most that an answer of the target can honestly have used. A beta may have other limits than the catalogue.
     pub fn bounds(&self, target: &Target, terms: &Terms) -> Bounds {
         let deployment = &target.deployment;
-        let facts = deployment.facts(deployment.upstream_model(&self.model_pattern, &self.model));
+        let facts = deployment.facts(deployment.upstream_model(&self.resolved.name, &self.model));
         let limits =
             facts.map(|facts| &facts.limits).filter(|_| !self.headers.contains_key("anthropic-beta"));
         Bounds::of(self.dialect, &self.peeked, terms, limits)

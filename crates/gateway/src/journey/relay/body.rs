@@ -6,10 +6,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use tollgate_ledger::journal::Append;
 
 use super::flow::{Ending, Flow};
-use crate::account;
+use crate::account::Closing;
 use crate::answer::Cut;
 
 /// Chunks that are gathered before something is passed on, however much more has arrived.
@@ -32,7 +31,7 @@ enum State {
 /// The settlement on its way into the journal.
 pub enum Settling {
     /// Everything is known: one append.
-    Writing(Option<Append>),
+    Writing(Closing),
     /// Something must be counted first.
     Counting(Pin<Box<dyn Future<Output = ()>>>),
 }
@@ -42,11 +41,7 @@ impl Future for Settling {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         match self.get_mut() {
-            Self::Writing(None) => Poll::Ready(()),
-            Self::Writing(Some(append)) => {
-                account::report(ready!(Pin::new(append).poll(context)).map(drop));
-                Poll::Ready(())
-            }
+            Self::Writing(closing) => Pin::new(closing).poll(context),
             Self::Counting(counting) => counting.as_mut().poll(context),
         }
     }

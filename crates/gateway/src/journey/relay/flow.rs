@@ -5,23 +5,19 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Body;
-use http_body_util::BodyExt;
-use tollgate_core::Fault;
-use tollgate_ledger::record::Outcome;
 use tollgate_upstream::InboundBody;
 use tollgate_wire::translate::{StreamState, StreamTranslator};
 use tollgate_wire::{ErrorBody, ErrorKind, SseReader, StreamObserver, stream_error_event};
 
-use super::body::Settling;
-use super::objects;
-use crate::account::{Account, AttemptEnd, Measured};
+use super::stepping::Stepping;
+use crate::account::Account;
 use crate::core::Core;
 use crate::journey::admit::Terms;
 use crate::journey::attempt::{Call, StreamAnswer};
+use crate::problem::Problem;
 use crate::targets::Target;
 
 /// How a stream ended.
@@ -33,6 +29,8 @@ pub enum Ending {
     ClientGone,
     /// The provider broke it, or reported an error in it. The client was told.
     Broken { code: &'static str },
+    /// A budget could not pay for more of it. The client was told.
+    Unpaid { code: &'static str },
 }
 
 /// What a client is told instead of an error event that contains the provider's secret.
@@ -41,18 +39,20 @@ const ERROR_WITHHELD: &str =
 
 /// A stream that is being relayed.
 pub struct Flow {
-    core: Rc<Core>,
-    call: Call,
-    account: Account,
-    terms: Terms,
-    target: Arc<Target>,
-    upstream: InboundBody,
-    observer: StreamObserver,
+    pub(super) core: Rc<Core>,
+    pub(super) call: Call,
+    pub(super) account: Account,
+    pub(super) terms: Terms,
+    pub(super) target: Arc<Target>,
+    pub(super) upstream: InboundBody,
+    pub(super) observer: StreamObserver,
     translation: Option<StreamTranslation>,
     held: Vec<Bytes>,
-    status: u16,
-    upstream_request_id: Option<Box<str>>,
-    ending: Option<Ending>,
+    pub(super) status: u16,
+    pub(super) upstream_request_id: Option<Box<str>>,
+    pub(super) ending: Option<Ending>,
+    /// The next step of a stream that pays as it goes; nothing more is read before it is paid for.
+    pub(super) stepping: Option<Stepping>,
 }
 
 struct StreamTranslation {
@@ -89,6 +89,7 @@ impl Flow {
             status: answer.head.status.as_u16(),
             upstream_request_id,
             ending: None,
+            stepping: None,
         }
     }
 
@@ -101,6 +102,7 @@ impl Flow {
             }
         }
         self.look_for_the_end(chunks);
+        self.step_if_needed();
     }
 
     /// Takes what has ended the stream, if anything has.
@@ -110,6 +112,12 @@ impl Flow {
 
     /// Reads the next piece from the provider and puts what follows from it in line.
     pub fn poll_upstream(&mut self, context: &mut Context<'_>, chunks: &mut VecDeque<Bytes>) -> Poll<()> {
+        if self.stepping.is_some() {
+            ready!(self.poll_step(context, chunks));
+            if self.ending.is_some() {
+                return Poll::Ready(());
+            }
+        }
         match ready!(Pin::new(&mut self.upstream).poll_frame(context)) {
             Some(Ok(frame)) => {
                 let Ok(chunk) = frame.into_data() else { return Poll::Ready(()) };
@@ -123,6 +131,7 @@ impl Flow {
                     }
                 }
                 self.look_for_the_end(chunks);
+                self.step_if_needed();
             }
             Some(Err(error)) => self.break_off(error.code(), &error.to_string(), chunks),
             None => self.upstream_ended(chunks),
@@ -219,9 +228,21 @@ impl Flow {
         }
     }
 
-    /// Ends the client's stream with its dialect's error event.
+    /// Ends the client's stream with its dialect's error event, for the provider's fault.
     fn break_off(&mut self, code: &'static str, message: &str, chunks: &mut VecDeque<Bytes>) {
-        let message = self.target.discreet(message);
+        let target = Arc::clone(&self.target);
+        self.tell(ErrorKind::UpstreamError, code, target.discreet(message), chunks);
+        self.ending = Some(Ending::Broken { code });
+    }
+
+    /// Ends the client's stream because nothing pays for more of it.
+    pub(super) fn break_off_unpaid(&mut self, problem: &Problem, chunks: &mut VecDeque<Bytes>) {
+        let code = problem.name();
+        self.tell(problem.kind, code, &problem.message, chunks);
+        self.ending = Some(Ending::Unpaid { code });
+    }
+
+    fn tell(&mut self, kind: ErrorKind, code: &'static str, message: &str, chunks: &mut VecDeque<Bytes>) {
         if let Some(translation) = &mut self.translation {
             translation.translator.fail(message, &mut translation.out);
             chunks.push_back(std::mem::take(&mut translation.out).into());
@@ -230,101 +251,9 @@ impl Flow {
                 chunks.push_back(Bytes::from_static(b"\n\n"));
             }
             let request_id = self.call.request_id.to_string();
-            let error = ErrorBody {
-                kind: ErrorKind::UpstreamError,
-                message,
-                param: None,
-                code: Some(code),
-                request_id: Some(&request_id),
-            };
+            let error =
+                ErrorBody { kind, message, param: None, code: Some(code), request_id: Some(&request_id) };
             chunks.push_back(stream_error_event(self.call.dialect, &error, self.observer.events()));
         }
-        self.ending = Some(Ending::Broken { code });
     }
-
-    /// Ends the attempt and the account; the provider's connection is read out or closed.
-    pub fn close(self: Box<Self>, ending: Ending) -> Settling {
-        let mut this = *self;
-        let whole = ending == Ending::Complete;
-        release(this.upstream, whole);
-        if whole {
-            let (id, handed_out) = (this.observer.response_id(), this.observer.handed_out());
-            objects::own(&this.core, &this.call, id, handed_out, &mut this.account);
-        }
-        let reported = this.observer.usage();
-        // A stream that was stopped early did not reach its final figures, whatever it told before.
-        let is_final = this.observer.usage_is_final();
-        let partial = reported.as_ref().ok().copied().flatten();
-        let produced = this.observer.content_seen();
-        let bounds = || this.call.bounds(&this.target, &this.terms);
-        let measured =
-            Measured::reported(reported, is_final, produced, this.call.operation, &this.terms, bounds);
-        let end = End {
-            ending,
-            status: this.status,
-            finish_reason: this.observer.finish_reason().map(Into::into),
-            upstream_request_id: this.upstream_request_id,
-        };
-        let mut account = this.account;
-        let source = match measured {
-            Ok(measured) => {
-                end.apply(&mut account, measured);
-                return Settling::Writing(account.settle_append());
-            }
-            Err(source) => source,
-        };
-        let produced = this.observer.produced_text();
-        let prompt = this.call.peeked.body().clone();
-        let call = this.call;
-        Settling::Counting(Box::pin(async move {
-            let measured = Measured::count(source, partial, prompt, produced).await;
-            end.apply(&mut account, measured);
-            account.settle().await;
-            drop(call);
-        }))
-    }
-}
-
-struct End {
-    ending: Ending,
-    status: u16,
-    finish_reason: Option<Box<str>>,
-    upstream_request_id: Option<Box<str>>,
-}
-
-impl End {
-    fn apply(self, account: &mut Account, measured: Measured) {
-        let (outcome, error_kind) = match self.ending {
-            Ending::Complete => (Outcome::Completed, None),
-            Ending::ClientGone => (Outcome::ClientGone, Some("client_gone".into())),
-            Ending::Broken { code } => (Outcome::Failed, Some(code.into())),
-        };
-        account.end_attempt(AttemptEnd {
-            status: self.status,
-            outcome,
-            error_kind,
-            served: true,
-            measured,
-            upstream_request_id: self.upstream_request_id,
-        });
-        match self.ending {
-            Ending::Complete => account.complete(self.status, self.finish_reason.as_deref()),
-            Ending::ClientGone => account.client_gone(self.status),
-            Ending::Broken { code } => account.fail_as(Fault::Provider, code, Outcome::Failed, self.status),
-        }
-    }
-}
-
-/// After a whole answer the rest of the body is only its framing: reading it lets the connection be used again.
-/// Anything else is closed, which tells the provider to stop.
-fn release(mut upstream: InboundBody, whole: bool) {
-    const LONGEST_REST: Duration = Duration::from_secs(1);
-    if !whole || upstream.is_end_stream() {
-        return;
-    }
-    tokio::task::spawn_local(async move {
-        let rest = async { while let Some(Ok(_)) = upstream.frame().await {} };
-        // A provider that sends on after its end is cut off; nothing of it is needed.
-        let _ = tokio::time::timeout(LONGEST_REST, rest).await;
-    });
 }

@@ -45,9 +45,15 @@ fn content_that_is_not_text_in_the_body_is_seen() {
         assert_eq!(found(Dialect::OpenaiChat, &body), expected, "{body}");
     }
     let blocks = [
-        (r#"{"type":"image","source":{"type":"base64","media_type":"image/png","data":"AA"}}"#, vec![Beyond::Media]),
+        (
+            r#"{"type":"image","source":{"type":"base64","media_type":"image/png","data":"AA"}}"#,
+            vec![Beyond::Media],
+        ),
         (r#"{"type":"document","source":{"type":"url","url":"https://x/"}}"#, vec![Referenced]),
-        (r#"{"type":"tool_result","content":[{"type":"image","source":{"type":"url","url":"u"}}]}"#, vec![Referenced]),
+        (
+            r#"{"type":"tool_result","content":[{"type":"image","source":{"type":"url","url":"u"}}]}"#,
+            vec![Referenced],
+        ),
         (r#"{"type":"tool_use","name":"fetch","input":{"url":"https://x/","data":"y"}}"#, vec![]),
     ];
     for (block, expected) in blocks {
@@ -58,7 +64,10 @@ fn content_that_is_not_text_in_the_body_is_seen() {
         (r#"{"role":"user","content":[{"type":"input_image","image_url":"https://x/"}]}"#, vec![Referenced]),
         (r#"{"role":"user","content":[{"type":"input_file","file_data":"AA"}]}"#, vec![Beyond::Media]),
         (r#"{"type":"item_reference","id":"msg_1"}"#, vec![Referenced]),
-        (r#"{"type":"web_search_call","id":"ws_1","action":{"type":"open_page","url":"https://x/"}}"#, vec![Referenced]),
+        (
+            r#"{"type":"web_search_call","id":"ws_1","action":{"type":"open_page","url":"https://x/"}}"#,
+            vec![Referenced],
+        ),
         (
             r#"{"role":"assistant","content":[{"type":"output_text","text":"t","annotations":[{"url":"https://x/"}]}]}"#,
             vec![],
