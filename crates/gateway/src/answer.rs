@@ -11,6 +11,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName};
 use http_body::{Body, Frame, SizeHint};
+use tollgate_wire::rate_limits::is_rate_limit_header;
 
 use crate::fallback::FallbackBody;
 use crate::journey::keep_alive::EarlyBody;
@@ -143,14 +144,12 @@ pub fn clean_provider_headers(headers: &mut HeaderMap) {
     for name in policies {
         headers.remove(name);
     }
-    let is_limit = |name: &str| {
-        name.starts_with("x-ratelimit-")
-            || name.starts_with("anthropic-ratelimit-")
-            || name.starts_with("ratelimit")
-    };
     let is_ours = |name: &str| name.starts_with("x-tollgate-");
-    let moved: Vec<HeaderName> =
-        headers.keys().filter(|name| is_limit(name.as_str()) || is_ours(name.as_str())).cloned().collect();
+    let moved: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_rate_limit_header(name.as_str()) || is_ours(name.as_str()))
+        .cloned()
+        .collect();
     for name in moved {
         let Some(value) = headers.remove(&name) else { continue };
         let bare = name.as_str().trim_start_matches("x-");

@@ -6,9 +6,12 @@
 
 mod book;
 mod cell;
+mod entry;
 mod file;
 mod line;
 mod pace;
+mod redis;
+mod shared;
 mod snapshot;
 mod taken;
 
@@ -16,6 +19,11 @@ pub use book::{DEFAULT_MOST_CUSTOMERS, LimitBook, Want};
 pub use file::{LimitFile, LimitFileError};
 pub use line::LimitLine;
 pub use pace::CORRECTION_PERIODS;
+pub use redis::{BadRedisUrl, DEFAULT_RESPONSE_TIMEOUT, RedisLimiter};
+pub use shared::{
+    SharedAnswer, SharedCorrection, SharedCost, SharedDecision, SharedLimiter, SharedRefusal, SharedStanding,
+    SharedWant, Unreachable,
+};
 pub use snapshot::{DamagedSnapshot, LimitSnapshot};
 pub use taken::{OverLimit, Retry, Taken};
 

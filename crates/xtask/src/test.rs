@@ -4,6 +4,7 @@ mod sdk;
 
 use clap::{Args, ValueEnum};
 
+use crate::debian;
 use crate::postgres;
 use crate::process;
 use crate::workspace::Workspace;
@@ -31,6 +32,7 @@ enum Suite {
 /// Runs the suites one after the other; a later one runs even if an earlier one failed.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()> {
     let postgres = postgres::Server::start()?;
+    ensure_redis()?;
     let postgres_url = postgres.url();
     let mut failures = Vec::new();
     if matches!(options.suite, Suite::Rust | Suite::All) {
@@ -47,6 +49,14 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()
             anyhow::bail!("more than one suite failed:\n{}", reasons.join("\n"))
         }
     }
+}
+
+/// The tests of shared limits start servers of their own.
+fn ensure_redis() -> anyhow::Result<()> {
+    if ["redis-server", "valkey-server"].iter().any(|program| process::find(program).is_some()) {
+        return Ok(());
+    }
+    debian::install(&["redis-server"], "the tests of limits that several processes share")
 }
 
 fn run_rust(workspace: &Workspace, arguments: &[String], postgres_url: &str) -> anyhow::Result<()> {

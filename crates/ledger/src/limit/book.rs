@@ -10,6 +10,7 @@ use tollgate_state::governance::{Governance, LimitObject, Member};
 
 use super::line::{Common, LimitLine};
 use super::pace::as_nanos;
+use super::shared::{SharedLimiter, Unreachable, is_exact};
 use super::taken::{OverLimit, Taken};
 
 /// How many customers of one limit are counted apart; those beyond share [`Member::OtherCustomers`].
@@ -21,6 +22,7 @@ pub struct LimitBook {
     pub(super) kept: Mutex<KeptLines>,
     pub(super) common: Common,
     processes: AtomicU32,
+    limiter: Option<Arc<dyn SharedLimiter>>,
 }
 
 /// Everything that is looked up at a publish, and by nobody else.
@@ -55,7 +57,13 @@ impl LimitBook {
             changed: Arc::new(AtomicBool::new(false)),
             began_blind_ns: Arc::new(AtomicI64::new(0)),
         };
-        Self { kept: Mutex::default(), common, processes: AtomicU32::new(1) }
+        Self { kept: Mutex::default(), common, processes: AtomicU32::new(1), limiter: None }
+    }
+
+    /// Has limits with exact sharing decided by what all processes share.
+    #[must_use]
+    pub fn with_shared(self, limiter: Arc<dyn SharedLimiter>) -> Self {
+        Self { limiter: Some(limiter), ..self }
     }
 
     /// At a publish: the lines of these limits, by slot. What a line has counted survives; a line whose limit is gone
@@ -79,15 +87,31 @@ impl LimitBook {
 
     /// Takes on all counts or on none. In a refusal each wait is the truth: the same call is admitted then, and not a
     /// millisecond earlier, if nothing else comes.
+    #[expect(clippy::result_large_err, reason = "moved once; boxing would make attacks allocate")]
     pub fn take(&self, now: UnixMicros, wants: &[Want<'_>]) -> Result<Taken, OverLimit> {
-        Taken::take(as_nanos(now), self.processes(), wants)
+        let now_ns = as_nanos(now);
+        let mut taken = Taken::nothing(now_ns, self.processes(), wants);
+        taken.take_here(now_ns, wants, |_| true)?;
+        Ok(taken)
     }
 
     /// As [`Self::take`], but limits with exact sharing are asked of the authority that all processes share, if there is
     /// one and it answers; where it does not, this process's part is enforced. Suspends for no other limits.
-    #[expect(clippy::unused_async, reason = "the shared authority comes next")]
+    ///
+    /// The wait of a refusal is true for the limits that were asked: those of this process first, which are cheaper.
     pub async fn admit(&self, now: UnixMicros, wants: &[Want<'_>]) -> Result<Taken, OverLimit> {
-        self.take(now, wants)
+        let asks = |limiter: &&Arc<dyn SharedLimiter>| {
+            wants.iter().any(|want| is_exact(want.config)) && limiter.is_reachable()
+        };
+        let Some(limiter) = self.limiter.as_ref().filter(asks) else { return self.take(now, wants) };
+        let now_ns = as_nanos(now);
+        let mut taken = Taken::nothing(now_ns, self.processes(), wants);
+        taken.take_here(now_ns, wants, |limit| !is_exact(limit))?;
+        match taken.take_elsewhere(now_ns, wants, limiter).await {
+            Ok(decided) => decided?,
+            Err(Unreachable) => taken.take_here(now_ns, wants, is_exact)?,
+        }
+        Ok(taken)
     }
 
     /// Among how many live processes each limit is shared from now on. Each keeps its part of the rate exactly, and of

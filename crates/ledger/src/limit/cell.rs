@@ -30,6 +30,10 @@ impl Permits {
     pub(crate) fn new(amount: u64, processes: u32) -> Self {
         Self { amount, share: (amount / u64::from(processes.max(1))).max(1) }
     }
+
+    pub(crate) const fn never_admits(&self, cost: u64) -> bool {
+        self.amount == 0 || cost > self.amount
+    }
 }
 
 /// What happened to an attempt to take.
@@ -120,7 +124,7 @@ impl Cell {
 
     /// What [`Self::acquire`] would do.
     pub(crate) fn look_at(&self, permits: &Permits, cost: u64) -> Outcome {
-        if permits.amount == 0 || cost > permits.amount {
+        if permits.never_admits(cost) {
             return Outcome::Refused(Refusal::Never);
         }
         let Some(before) = self.word() else { return Outcome::Retired };
@@ -130,6 +134,12 @@ impl Cell {
             Ok(word) if in_use == 0 || after <= permits.share => Outcome::Taken { before, after: word },
             _ => Outcome::Busy,
         }
+    }
+
+    /// Counts a permit that another authority gave.
+    pub(crate) fn note_permit(&self, cost: u64) {
+        let cost = i64::try_from(cost).unwrap_or(i64::MAX);
+        self.change(|word| word.max(0).saturating_add(cost));
     }
 
     pub(crate) fn release(&self, cost: u64) {

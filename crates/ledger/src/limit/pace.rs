@@ -19,6 +19,9 @@ const MOST_PROCESSES: u32 = 10_000;
 /// More than any limit needs (73 years), and far enough from overflow to be added to a time.
 const LONGEST_NS: i64 = i64::MAX / 4;
 
+/// The same in microseconds, and exact in a double when added to a time.
+const LONGEST_US: i64 = LONGEST_NS / 1_000;
+
 /// Cores read the clock at slightly different moments; a difference up to this is not a jump.
 const CLOCK_SLACK_NS: i64 = 1_000_000_000;
 
@@ -48,6 +51,10 @@ pub(crate) enum Refusal {
 /// Now, in nanoseconds, with room on both sides for any slice.
 pub(crate) fn as_nanos(now: UnixMicros) -> i64 {
     now.0.saturating_mul(1_000).clamp(0, i64::MAX / 2)
+}
+
+fn micros_up(nanos: i64) -> i64 {
+    i64::try_from(nanos.max(0).unsigned_abs().div_ceil(1_000)).unwrap_or(LONGEST_US)
 }
 
 fn div_ceil(amount: u64, period_ns: u64, by: u64) -> i64 {
@@ -92,7 +99,7 @@ impl Pace {
     ///
     /// A call that is larger than the burst but not than the limit is admitted when everything before it has drained.
     pub(crate) fn admit(&self, arrival_ns: i64, now_ns: i64, cost: u64) -> Result<i64, Refusal> {
-        if self.amount == 0 || cost > self.amount.max(self.burst) {
+        if self.never_admits(cost) {
             return Err(Refusal::Never);
         }
         let slice_ns = self.slice_ns(cost);
@@ -101,7 +108,7 @@ impl Pace {
         if after <= latest {
             return Ok(after);
         }
-        if cost > self.burst {
+        if self.is_beyond_burst(cost) {
             return if arrival_ns <= now_ns { Ok(after) } else { Err(Refusal::WaitNs(arrival_ns - now_ns)) };
         }
         Err(Refusal::WaitNs(after - latest))
@@ -120,8 +127,7 @@ impl Pace {
     /// The kept time, unless the clock was set back: what lies further ahead than this limit can ever have moved it
     /// becomes a spent burst, which neither opens the gate nor locks it.
     pub(crate) fn plausible(&self, arrival_ns: i64, now_ns: i64) -> i64 {
-        let furthest = self.correction_ns().max(self.tolerance_ns);
-        if arrival_ns > now_ns.saturating_add(furthest).saturating_add(CLOCK_SLACK_NS) {
+        if arrival_ns > now_ns.saturating_add(self.furthest_ns()).saturating_add(CLOCK_SLACK_NS) {
             return self.spent_burst(now_ns);
         }
         arrival_ns
@@ -151,6 +157,38 @@ impl Pace {
                 u64::try_from(units).unwrap_or(u64::MAX).min(self.burst)
             }
         }
+    }
+
+    /// [`Self::slice_ns`] for an authority that counts in microseconds, rounded up by the unit like everything here.
+    pub(crate) fn slice_us(&self, cost: u64) -> i64 {
+        match self.unit_ns {
+            Some(unit_ns) => {
+                let slice_us = cost.saturating_mul(unit_ns.div_ceil(1_000));
+                i64::try_from(slice_us).unwrap_or(LONGEST_US).min(LONGEST_US)
+            }
+            None => micros_up(self.slice_ns(cost)),
+        }
+    }
+
+    pub(crate) fn tolerance_us(&self) -> i64 {
+        self.slice_us(self.burst)
+    }
+
+    pub(crate) fn furthest_us(&self) -> i64 {
+        micros_up(self.furthest_ns()).max(self.tolerance_us())
+    }
+
+    pub(crate) const fn is_beyond_burst(&self, cost: u64) -> bool {
+        cost > self.burst
+    }
+
+    /// Whether no pause helps.
+    pub(crate) const fn never_admits(&self, cost: u64) -> bool {
+        self.amount == 0 || (cost > self.amount && cost > self.burst)
+    }
+
+    fn furthest_ns(&self) -> i64 {
+        self.correction_ns().max(self.tolerance_ns)
     }
 
     fn correction_ns(&self) -> i64 {

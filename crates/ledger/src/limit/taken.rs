@@ -1,22 +1,25 @@
 //! What a call holds of its limits, or why it does not.
 
+use std::any::Any;
+use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use tollgate_core::UnixMicros;
-use tollgate_state::governance::LimitMeter;
+use tollgate_state::governance::{LimitMeter, LimitObject};
 use tollgate_wire::rate_limits::{Allowance, Allowances};
 
 use super::book::Want;
-use super::cell::{Cell, Outcome, Permits};
-use super::line::{LimitLine, outlives_restart};
-use super::pace::{Pace, Refusal, as_nanos};
+use super::entry::{Entry, millis_up};
+use super::pace::as_nanos;
+use super::shared::{self, SharedDecision, SharedLimiter, SharedRefusal, SharedWant, Unreachable};
 
 /// What a call holds. Concurrency is given back when this is dropped, so it lives as long as the answer's body.
-#[derive(Debug)]
 pub struct Taken {
     /// In the order of the wants.
     entries: Vec<Entry>,
+    taken_ns: i64,
+    /// What another authority holds for the call.
+    held_elsewhere: Option<Box<dyn Any + Send + Sync>>,
 }
 
 /// Which limit a call is over, and for how long.
@@ -40,48 +43,89 @@ pub enum Retry {
     Never,
 }
 
-/// One count that a call is part of.
-#[derive(Debug)]
-struct Entry {
-    cell: Arc<Cell>,
-    meter: LimitMeter,
-    kind: Kind,
-    /// What counts for the call: the estimate at first.
-    cost: AtomicU64,
-    /// Marked when a restart must remember the count.
-    line: Option<Arc<LimitLine>>,
-    /// What taking did to the cell.
-    change: Option<(i64, i64)>,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Kind {
-    Rate(Pace),
-    Concurrency(Permits),
-}
-
 impl Taken {
-    pub(super) fn take(now_ns: i64, processes: u32, wants: &[Want<'_>]) -> Result<Self, OverLimit> {
+    /// Holds nothing yet.
+    pub(super) fn nothing(now_ns: i64, processes: u32, wants: &[Want<'_>]) -> Self {
         let entries = wants.iter().map(|want| Entry::of(want, processes, now_ns)).collect();
-        let mut taken = Self { entries };
+        Self { entries, taken_ns: now_ns, held_elsewhere: None }
+    }
+
+    /// Takes what is `chosen` out of this process's part. Gives everything back when it is refused.
+    #[expect(clippy::result_large_err, reason = "moved once; boxing would make attacks allocate")]
+    pub(super) fn take_here(
+        &mut self,
+        now_ns: i64,
+        wants: &[Want<'_>],
+        chosen: impl Fn(&LimitObject) -> bool,
+    ) -> Result<(), OverLimit> {
         // Nothing is touched for a call that is refused anyway: an attack leaves no trace.
-        if let Some(over) = taken.over_limit(wants, now_ns) {
+        if let Some(over) = self.over_limit(wants, now_ns, &chosen) {
+            self.give_back();
             return Err(over);
         }
-        for (position, (entry, want)) in taken.entries.iter_mut().zip(wants).enumerate() {
+        for (position, (entry, want)) in self.entries.iter_mut().zip(wants).enumerate() {
+            if !chosen(want.config) {
+                continue;
+            }
             if entry.take(want, now_ns) {
+                entry.mark_changed();
                 continue;
             }
             // Somebody else came in between.
-            taken.give_back();
-            let standing = taken.standing_at(now_ns);
+            self.give_back();
+            let standing = self.standing_at(now_ns);
             let nothing_left = OverLimit { want: position, retry: Retry::AfterMs(1), standing };
-            return Err(taken.over_limit(wants, now_ns).unwrap_or(nothing_left));
+            return Err(self.over_limit(wants, now_ns, &chosen).unwrap_or(nothing_left));
         }
-        for line in taken.entries.iter().filter_map(|entry| entry.line.as_ref()) {
-            line.mark_changed();
+        Ok(())
+    }
+
+    /// Asks the authority that all processes share for what is exact.
+    pub(super) async fn take_elsewhere(
+        &mut self,
+        now_ns: i64,
+        wants: &[Want<'_>],
+        limiter: &Arc<dyn SharedLimiter>,
+    ) -> Result<Result<(), OverLimit>, Unreachable> {
+        let mut asked = Vec::new();
+        for (position, (entry, want)) in self.entries.iter().zip(wants).enumerate() {
+            if !shared::is_exact(want.config) {
+                continue;
+            }
+            if entry.is_hopeless(want.cost) {
+                self.give_back();
+                let standing = self.standing_at(now_ns);
+                return Ok(Err(OverLimit { want: position, retry: Retry::Never, standing }));
+            }
+            let key = shared::key(want.config, &want.member);
+            asked.push(SharedWant { key, cost: shared::cost(want.config, want.cost) });
         }
-        Ok(taken)
+        let SharedDecision { standings, held } = limiter.decide(asked).await?;
+        let exact = self.entries.iter_mut().zip(wants).enumerate();
+        let exact = exact.filter(|(_, (_, want))| shared::is_exact(want.config));
+        let mut worst: Option<(usize, Retry)> = None;
+        for ((position, (entry, want)), standing) in exact.zip(standings) {
+            entry.decided(limiter, want, now_ns, standing.ahead_us);
+            if held.is_some() {
+                entry.note(now_ns);
+                entry.mark_changed();
+            }
+            let retry = match standing.refusal {
+                None => continue,
+                Some(SharedRefusal::Busy) => Retry::WhenAnotherEnds,
+                Some(SharedRefusal::WaitUs(us)) => Retry::AfterMs(millis_up(us.saturating_mul(1_000)).max(1)),
+            };
+            if worst.is_none_or(|(_, other)| retry.is_worse_than(other)) {
+                worst = Some((position, retry));
+            }
+        }
+        if held.is_some() {
+            self.held_elsewhere = held;
+            return Ok(Ok(()));
+        }
+        self.give_back();
+        let (want, retry) = worst.unwrap_or((0, Retry::AfterMs(1)));
+        Ok(Err(OverLimit { want, retry, standing: self.standing_at(now_ns) }))
     }
 
     /// Replaces what counts for a token meter, an estimate at first, by what was used. May be called again.
@@ -90,12 +134,8 @@ impl Taken {
     /// most its amount, its burst (or the largest single call, if that is more), and what earlier calls gave back in
     /// that period. What was used in excess is owed for up to [`super::CORRECTION_PERIODS`] periods.
     pub fn correct(&self, now: UnixMicros, want: usize, actual: u64) {
-        let Some(entry) = self.entries.get(want) else { return };
-        let Kind::Rate(pace) = entry.kind else { return };
-        let counted = entry.cost.swap(actual, Ordering::AcqRel);
-        if counted != actual {
-            entry.cell.correct(&pace, as_nanos(now), counted, actual);
-            entry.line.iter().for_each(|line| line.mark_changed());
+        if let Some(entry) = self.entries.get(want) {
+            entry.correct(as_nanos(now), actual);
         }
     }
 
@@ -106,7 +146,8 @@ impl Taken {
 
     /// Undoes everything, as if the call had never come. For a call that is refused elsewhere before it was sent.
     pub fn abandon(mut self) {
-        self.give_back();
+        let taken_ns = self.taken_ns;
+        self.entries.iter_mut().for_each(|entry| entry.abandon(taken_ns));
     }
 
     fn give_back(&mut self) {
@@ -116,7 +157,6 @@ impl Taken {
     fn standing_at(&self, now_ns: i64) -> Allowances {
         let mut all = Allowances::default();
         for entry in &self.entries {
-            let Kind::Rate(pace) = entry.kind else { continue };
             let slot = match entry.meter {
                 LimitMeter::Requests => &mut all.requests,
                 LimitMeter::TotalTokens => &mut all.tokens,
@@ -124,12 +164,7 @@ impl Taken {
                 LimitMeter::OutputTokens => &mut all.output_tokens,
                 LimitMeter::Concurrency => continue,
             };
-            let arrival_ns = entry.cell.word().unwrap_or(0);
-            let found = Allowance {
-                limit: pace.amount(),
-                remaining: pace.remaining(arrival_ns, now_ns),
-                reset_after_ms: millis_up(arrival_ns.saturating_sub(now_ns)),
-            };
+            let Some(found) = entry.allowance(now_ns) else { continue };
             let is_tighter = |other: &Allowance| {
                 (found.remaining, u64::MAX - found.reset_after_ms)
                     < (other.remaining, u64::MAX - other.reset_after_ms)
@@ -142,9 +177,17 @@ impl Taken {
     }
 
     /// The want that has to wait longest, if any has to.
-    fn over_limit(&mut self, wants: &[Want<'_>], now_ns: i64) -> Option<OverLimit> {
+    fn over_limit(
+        &mut self,
+        wants: &[Want<'_>],
+        now_ns: i64,
+        chosen: impl Fn(&LimitObject) -> bool,
+    ) -> Option<OverLimit> {
         let mut worst: Option<(usize, Retry)> = None;
         for (position, (entry, want)) in self.entries.iter_mut().zip(wants).enumerate() {
+            if !chosen(want.config) {
+                continue;
+            }
             let Some(retry) = entry.refusal(want, now_ns) else { continue };
             if worst.is_none_or(|(_, other)| retry.is_worse_than(other)) {
                 worst = Some((position, retry));
@@ -154,10 +197,15 @@ impl Taken {
     }
 }
 
+impl fmt::Debug for Taken {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Taken").field("entries", &self.entries).finish_non_exhaustive()
+    }
+}
+
 impl Drop for Taken {
     fn drop(&mut self) {
-        let permits = self.entries.iter_mut().filter(|entry| matches!(entry.kind, Kind::Concurrency(_)));
-        permits.for_each(Entry::give_back);
+        self.entries.iter_mut().filter(|entry| entry.is_concurrency()).for_each(Entry::give_back);
     }
 }
 
@@ -170,74 +218,4 @@ impl Retry {
         };
         order(self) > order(other)
     }
-}
-
-impl Entry {
-    fn of(want: &Want<'_>, processes: u32, now_ns: i64) -> Self {
-        let limit = want.config;
-        let kind = match limit.meter {
-            LimitMeter::Concurrency => Kind::Concurrency(Permits::new(limit.amount, processes)),
-            _ => Kind::Rate(Pace::new(limit, processes)),
-        };
-        Self {
-            cell: want.line.cell(limit, &want.member, now_ns),
-            meter: limit.meter,
-            kind,
-            cost: AtomicU64::new(want.cost),
-            line: outlives_restart(limit.meter, limit.per).then(|| Arc::clone(want.line)),
-            change: None,
-        }
-    }
-
-    fn take(&mut self, want: &Want<'_>, now_ns: i64) -> bool {
-        let outcome = self.on_living_cell(want, now_ns, |cell, kind| match kind {
-            Kind::Rate(pace) => cell.take(pace, now_ns, want.cost),
-            Kind::Concurrency(permits) => cell.acquire(permits, want.cost),
-        });
-        if let Outcome::Taken { before, after } = outcome {
-            self.change = Some((before, after));
-        }
-        self.change.is_some()
-    }
-
-    fn refusal(&mut self, want: &Want<'_>, now_ns: i64) -> Option<Retry> {
-        let outcome = self.on_living_cell(want, now_ns, |cell, kind| match kind {
-            Kind::Rate(pace) => cell.look(pace, now_ns, want.cost),
-            Kind::Concurrency(permits) => cell.look_at(permits, want.cost),
-        });
-        match outcome {
-            Outcome::Taken { .. } | Outcome::Retired => None,
-            Outcome::Refused(Refusal::WaitNs(wait_ns)) => Some(Retry::AfterMs(millis_up(wait_ns).max(1))),
-            Outcome::Refused(Refusal::Never) => Some(Retry::Never),
-            Outcome::Busy => Some(Retry::WhenAnotherEnds),
-        }
-    }
-
-    /// A cell may have been dropped for being idle since it was looked up.
-    fn on_living_cell(
-        &mut self,
-        want: &Want<'_>,
-        now_ns: i64,
-        ask: impl Fn(&Cell, &Kind) -> Outcome,
-    ) -> Outcome {
-        loop {
-            match ask(&self.cell, &self.kind) {
-                Outcome::Retired => self.cell = want.line.cell(want.config, &want.member, now_ns),
-                outcome => return outcome,
-            }
-        }
-    }
-
-    fn give_back(&mut self) {
-        if let Some((before, after)) = self.change.take() {
-            match self.kind {
-                Kind::Rate(_) => self.cell.undo(before, after),
-                Kind::Concurrency(_) => self.cell.release(self.cost.load(Ordering::Acquire)),
-            }
-        }
-    }
-}
-
-fn millis_up(nanos: i64) -> u64 {
-    nanos.max(0).unsigned_abs().div_ceil(1_000_000)
 }
