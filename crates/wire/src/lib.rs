@@ -22,7 +22,7 @@ pub use errors::{ErrorBody, ErrorKind, error_body, stream_error_event};
 pub use objects::{HandedOut, HandedOutKind, NamedObject};
 pub use observe::{ObserverOptions, Relay, StreamError, StreamObserver, StreamProblem};
 pub use peek::{BadBody, Beyond, BeyondText, Field, Peeked, Span, input_bound_tokens, peek};
-pub use splice::{Edits, ModelText, OutputCap, Spliced, splice};
+pub use splice::{Edits, ModelText, OutputCap, Spliced, lowest_output_cap, splice};
 pub use sse::{SseError, SseEvent, SseReader};
 pub use usage::UsageProblem;
 

@@ -12,6 +12,7 @@ use crate::usage::{ReportedUsage, UsageProblem};
 
 mod event;
 mod inspect;
+mod output_bound;
 mod relay;
 mod tee;
 
@@ -97,6 +98,7 @@ pub(crate) struct Facts {
     problem: Option<StreamProblem>,
     events: u64,
     content_events: u64,
+    output_bound: output_bound::OutputBound,
 }
 
 /// Watches one stream. Give it every chunk, relay what it returns.
@@ -208,6 +210,12 @@ impl StreamObserver {
     /// Events that carried content.
     pub const fn content_events(&self) -> u64 {
         self.facts.content_events
+    }
+
+    /// At most so many output tokens have come so far, all answers of the stream together: what a model thinks unseen is
+    /// not in it.
+    pub const fn output_bound_tokens(&self) -> u64 {
+        self.facts.output_bound.tokens()
     }
 
     /// Whether what was relayed ends within an event: an event of our own must be preceded by a blank line.

@@ -28,16 +28,17 @@ pub struct OutputCap {
     pub add_as: Field,
 }
 
-impl OutputCap {
-    /// A clamp that is added under the dialect's own name; `None` where a dialect has no cap.
-    pub const fn for_dialect(dialect: Dialect, tokens: u64) -> Option<Self> {
-        let add_as = match dialect {
-            Dialect::OpenaiChat => Field::MaxCompletionTokens,
-            Dialect::OpenaiCompletions | Dialect::AnthropicMessages => Field::MaxTokens,
-            Dialect::OpenaiResponses => Field::MaxOutputTokens,
-            Dialect::OpenaiEmbeddings => return None,
-        };
-        Some(Self { tokens, add_as })
+/// Smallest thinking budget that Anthropic takes; the output cap must be larger than the budget.
+pub(crate) const MINIMUM_THINKING_TOKENS: u64 = 1_024;
+/// Smallest cap that OpenAI takes for a response.
+const MINIMUM_RESPONSE_TOKENS: u64 = 16;
+
+/// The lowest output cap with which a request is still valid. Below it a clamp is impossible.
+pub fn lowest_output_cap(peeked: &Peeked) -> u64 {
+    match peeked.dialect() {
+        Dialect::OpenaiResponses => MINIMUM_RESPONSE_TOKENS,
+        _ if peeked.count(Field::ThinkingBudget).is_some() => MINIMUM_THINKING_TOKENS + 1,
+        _ => 1,
     }
 }
 
@@ -48,7 +49,8 @@ pub struct Edits<'edits> {
     pub model: Option<&'edits ModelText>,
     /// Sets `stream_options.include_usage` to true and keeps the other stream options. Chat and completions only.
     pub include_usage: bool,
-    /// Lowers every larger cap; adds one when there is none.
+    /// Lowers every larger cap, and a thinking budget with it; adds one when there is none. Not below
+    /// [`lowest_output_cap`].
     pub output_cap: Option<OutputCap>,
 }
 
@@ -166,20 +168,31 @@ impl Plan<'_> {
 
     fn clamp(&mut self, cap: OutputCap) {
         let peeked = self.peeked;
-        let value = || Bytes::copy_from_slice(itoa::Buffer::new().format(cap.tokens).as_bytes());
+        // Servers of OpenAI's dialects differ on whether 0 means nothing or anything.
+        let zero_is_a_cap = peeked.dialect() == Dialect::AnthropicMessages;
         let mut given = false;
         for field in Field::CAPS {
             if let Some(count) = peeked.count(field) {
-                given = true;
-                if count > cap.tokens {
-                    self.set(field, value());
+                // The newer name says nothing to a server that is told the older one.
+                given |= field == cap.add_as || field != Field::MaxCompletionTokens;
+                if count > cap.tokens || count == 0 && !zero_is_a_cap {
+                    self.set(field, digits(cap.tokens));
                 }
             }
         }
         if !given {
-            self.set(cap.add_as, value());
+            self.set(cap.add_as, digits(cap.tokens));
+        }
+        let is_lowered = peeked.output_cap().is_none_or(|asked| asked > cap.tokens);
+        if is_lowered && peeked.count(Field::ThinkingBudget).is_some_and(|budget| budget >= cap.tokens) {
+            let budget = cap.tokens.saturating_sub(1).max(MINIMUM_THINKING_TOKENS);
+            self.set(Field::ThinkingBudget, digits(budget));
         }
     }
+}
+
+fn digits(number: u64) -> Bytes {
+    Bytes::copy_from_slice(itoa::Buffer::new().format(number).as_bytes())
 }
 
 /// Applies `edits` to the body. Bytes outside the edited values are shared, not copied.

@@ -52,11 +52,16 @@ pub fn translate_request(
     context: &RequestContext<'_>,
 ) -> Result<TranslatedRequest, TranslateError> {
     let mut losses = Losses::default();
-    let request = match from {
+    let mut request = match from {
         Dialect::OpenaiChat => openai_chat::read_request(body, &mut losses)?,
         Dialect::AnthropicMessages => anthropic::read_request(body, &mut losses)?,
         _ => return Err(TranslateError::Unsupported { from, to }),
     };
+    if let Some(cap) = context.output_cap_tokens {
+        // Anthropic's dialect has no request without a cap.
+        let unasked = if to == Dialect::AnthropicMessages { context.default_max_output_tokens } else { cap };
+        request.max_output_tokens = Some(request.max_output_tokens.unwrap_or(unasked).min(cap));
+    }
     let name_limit = match to {
         Dialect::OpenaiChat => openai_chat::TOOL_NAME_LIMIT,
         Dialect::AnthropicMessages => anthropic::NAME_LIMIT,

@@ -124,3 +124,38 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #[test]
+    fn the_output_bound_covers_all_that_was_produced(
+        words in prop::collection::vec("[a-zé\u{1F686}\"\\\\\n ]{0,12}", 1..20), cut in 1..200_usize,
+    ) {
+        for dialect in DIALECTS {
+            let stream: Vec<u8> = words.iter().flat_map(|word| event(dialect, word).into_bytes()).collect();
+            let cuts: Vec<usize> = (1..).map(|at| at * cut).take_while(|at| *at < stream.len()).collect();
+            let (observer, _) = feed(dialect, ObserverOptions::default(), &stream, &cuts);
+            let bytes = words.concat().len() as u64;
+            prop_assert_eq!(observer.produced_text().0, words.concat());
+            let bound = observer.output_bound_tokens();
+            prop_assert!(bound >= bytes && bound <= 2 * bytes + 64, "{:?}: {} for {}", dialect, bound, bytes);
+        }
+    }
+}
+
+fn event(dialect: Dialect, word: &str) -> String {
+    let word = serde_json::Value::from(word);
+    match dialect {
+        Dialect::AnthropicMessages => format!(
+            "event: content_block_delta\ndata: {{\"type\":\"content_block_delta\",\"delta\":{{\"type\":\"text_delta\",\"text\":{word}}}}}\n\n"
+        ),
+        Dialect::OpenaiResponses => format!(
+            "event: response.output_text.delta\ndata: {{\"item_id\":\"msg_1\",\"delta\":{word},\"obfuscation\":\"abc\"}}\n\n"
+        ),
+        Dialect::OpenaiCompletions => {
+            format!("data: {{\"id\":\"c\",\"choices\":[{{\"text\":{word},\"index\":0}}]}}\n\n")
+        }
+        _ => format!(
+            "data: {{\"id\":\"c\",\"choices\":[{{\"delta\":{{\"content\":{word}}},\"finish_reason\":null}}]}}\n\n"
+        ),
+    }
+}

@@ -31,6 +31,7 @@ fn requests() {
         let context = RequestContext {
             upstream_model: "upstream-model",
             default_max_output_tokens: 4096,
+            output_cap_tokens: None,
             capabilities: capabilities(&case.options),
         };
         match translate_request(from, to, case.input.as_bytes(), &context) {

@@ -19,6 +19,7 @@ fn context() -> RequestContext<'static> {
     RequestContext {
         upstream_model: "m",
         default_max_output_tokens: 4096,
+        output_cap_tokens: None,
         capabilities: Capabilities::default(),
     }
 }

@@ -27,6 +27,7 @@ impl StreamObserver {
 
     fn count_content(&mut self, block: &[u8]) {
         self.facts.content_events += 1;
+        self.facts.output_bound.add_content(self.dialect, block);
         self.tee.push(block);
     }
 
@@ -38,6 +39,9 @@ impl StreamObserver {
         if is_chat(self.dialect) && data.trim_ascii() == b"[DONE]" {
             self.facts.terminated = true;
             return false;
+        }
+        if matches!(fields.name, Some(b"content_block_start" | b"response.output_item.added")) {
+            self.facts.output_bound.add_block_start(block);
         }
         if fields.name.is_some_and(|name| says_nothing(self.dialect, name, self.facts.content)) {
             return false;

@@ -9,6 +9,8 @@ pub struct RequestContext<'a> {
     pub upstream_model: &'a str,
     /// Sent where the dialect demands a limit and the client set none.
     pub default_max_output_tokens: u64,
+    /// The most that one answer may generate, whatever the client asked for.
+    pub output_cap_tokens: Option<u64>,
     pub capabilities: Capabilities,
 }
 

@@ -127,6 +127,7 @@ fn translated(
         default_max_output_tokens: output_cap_tokens
             .or(facts.and_then(|facts| facts.limits.max_output_tokens))
             .unwrap_or(DEFAULT_MAX_OUTPUT_TOKENS),
+        output_cap_tokens: None,
         capabilities: Capabilities {
             sampling_params: known.sampling_params.unwrap_or(default.sampling_params),
             adaptive_thinking: known.adaptive_thinking.unwrap_or(default.adaptive_thinking),

@@ -1,10 +1,8 @@
 //! How much the model thinks, and what thinking forbids.
 
 use crate::canonical::{Content, Effort, Losses, ReasoningMode, Request, Role};
+use crate::splice::MINIMUM_THINKING_TOKENS;
 use crate::translate::carry::Capabilities;
-
-/// Smallest budget that Anthropic takes.
-const MINIMUM_BUDGET_TOKENS: u64 = 1024;
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Thinking {
@@ -66,7 +64,7 @@ fn adaptive(effort: Option<Effort>, mode: Option<ReasoningMode>, losses: &mut Lo
 }
 
 fn with_budget(request: &Request, budget: u64, losses: &mut Losses) -> Thinking {
-    if budget < MINIMUM_BUDGET_TOKENS {
+    if budget < MINIMUM_THINKING_TOKENS {
         losses.dropped("reasoning_effort", "the output limit leaves no room for thinking");
         return Thinking::default();
     }
