@@ -4,6 +4,7 @@
 
 use serde_json::Value;
 
+pub mod exact;
 pub mod worst_case;
 
 /// Bytes per token of ordinary text, for when counting is not possible.

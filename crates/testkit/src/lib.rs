@@ -8,6 +8,7 @@
     reason = "a test kit reports a broken set-up by failing the test"
 )]
 
+pub mod agents;
 pub mod canned;
 pub mod client;
 pub mod gateway;

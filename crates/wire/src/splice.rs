@@ -28,6 +28,19 @@ pub struct OutputCap {
     pub add_as: Field,
 }
 
+impl OutputCap {
+    /// A clamp that is added under the dialect's own name; `None` where a dialect has no cap.
+    pub const fn for_dialect(dialect: Dialect, tokens: u64) -> Option<Self> {
+        let add_as = match dialect {
+            Dialect::OpenaiChat => Field::MaxCompletionTokens,
+            Dialect::OpenaiCompletions | Dialect::AnthropicMessages => Field::MaxTokens,
+            Dialect::OpenaiResponses => Field::MaxOutputTokens,
+            Dialect::OpenaiEmbeddings => return None,
+        };
+        Some(Self { tokens, add_as })
+    }
+}
+
 /// Smallest thinking budget that Anthropic takes; the output cap must be larger than the budget.
 pub(crate) const MINIMUM_THINKING_TOKENS: u64 = 1_024;
 /// Smallest cap that OpenAI takes for a response.

@@ -183,6 +183,21 @@ impl Asked {
         }
     }
 
+    /// The field in which the clamp of a call that is forwarded is put: the client's own where the server keeps it, for
+    /// servers refuse two. `None` where the dialect has no cap.
+    pub fn cap_field(&self, offer: &Offer<'_>) -> Option<Field> {
+        Some(match offer.dialect {
+            Dialect::OpenaiChat if self.max_tokens.is_some() => Field::MaxTokens,
+            Dialect::OpenaiChat if self.newer_cap_tokens.is_some() && offer.knows_newer_cap() => {
+                Field::MaxCompletionTokens
+            }
+            Dialect::OpenaiChat if offer.kind == "openai" => Field::MaxCompletionTokens,
+            Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::AnthropicMessages => Field::MaxTokens,
+            Dialect::OpenaiResponses => Field::MaxOutputTokens,
+            Dialect::OpenaiEmbeddings => return None,
+        })
+    }
+
     fn uncapped_output_tokens(&self, offer: &Offer<'_>, input_tokens: u64) -> Result<u64, Unbounded> {
         let mut uncapped = 0_u64;
         if self.beyond_text.has(Beyond::Echo) {
@@ -231,16 +246,6 @@ impl Offer<'_> {
                 self.kind,
                 "openai" | "google" | "groq" | "xai" | "openrouter" | "fireworks" | "cerebras" | "vllm"
             )
-    }
-
-    /// The field in which a cap is added to a call that has none.
-    pub fn cap_field(&self) -> Option<Field> {
-        Some(match self.dialect {
-            Dialect::OpenaiChat if self.kind == "openai" => Field::MaxCompletionTokens,
-            Dialect::OpenaiChat | Dialect::OpenaiCompletions | Dialect::AnthropicMessages => Field::MaxTokens,
-            Dialect::OpenaiResponses => Field::MaxOutputTokens,
-            Dialect::OpenaiEmbeddings => return None,
-        })
     }
 
     /// xAI does not promise that its caps include reasoning.

@@ -31,7 +31,7 @@ impl Peeked {
                 Kind::Choices => read_count(scanner, field, 1, MAX_CHOICES)?,
                 Kind::Content => self.read_content(scanner, field)?,
                 Kind::StreamOptions | Kind::Metadata | Kind::Thinking => {
-                    self.read_object(scanner, field, token)?
+                    self.read_object(scanner, field, token)?;
                 }
                 Kind::StoredObject => self.read_stored_object(scanner, field, token)?,
             }

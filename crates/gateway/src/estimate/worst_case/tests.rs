@@ -93,6 +93,19 @@ fn a_cap_that_the_server_does_not_keep_is_none() {
 }
 
 #[test]
+fn a_clamp_goes_where_the_server_keeps_it() {
+    let field = |kind, member: &str| {
+        let asked = asked(Dialect::OpenaiChat, &format!("{{{TEXT}{member}}}"));
+        asked.cap_field(&offer(kind, Dialect::OpenaiChat, "?"))
+    };
+    assert_eq!(field("openai", ""), Some(Field::MaxCompletionTokens));
+    assert_eq!(field("openai", r#","max_tokens":9"#), Some(Field::MaxTokens));
+    assert_eq!(field("ollama", ""), Some(Field::MaxTokens));
+    assert_eq!(field("ollama", r#","max_completion_tokens":9"#), Some(Field::MaxTokens));
+    assert_eq!(field("vllm", r#","max_completion_tokens":9"#), Some(Field::MaxCompletionTokens));
+}
+
+#[test]
 fn what_no_cap_limits_is_counted_beside_it() {
     let echo = r#"{"prompt":["a","b"],"echo":true,"max_tokens":10,"best_of":2}"#;
     let unknown = offer("vllm", Dialect::OpenaiCompletions, "?");
@@ -194,6 +207,26 @@ fn the_affordable_cap_is_the_highest_that_is_paid_for() {
     let bound =
         asked(Dialect::OpenaiChat, &format!("{{{TEXT}}}")).bound(&offer("vllm", Dialect::OpenaiChat, "?"));
     assert_eq!(bound.unwrap().affordable_cap(&PriceList::unknown(), None, NOW, NanoUsd::MAX), None);
+}
+
+#[test]
+fn the_first_requests_of_coding_agents_have_a_worst_case() {
+    use tollgate_testkit::agents::{CLAUDE_CODE, CLAUDE_CODE_BETA, CODEX};
+    let sonnet = offer("anthropic", Dialect::AnthropicMessages, "claude-sonnet-5");
+    let claude = asked(Dialect::AnthropicMessages, CLAUDE_CODE)
+        .bound(&Offer { beta: Some(CLAUDE_CODE_BETA), ..sonnet })
+        .unwrap();
+    assert!(claude.input_tokens >= CLAUDE_CODE.len() as u64 && claude.input_tokens < 60_000);
+    assert_eq!((claude.output_cap_tokens, claude.provider_runs_tools), (Some(32_000), false));
+    let worst =
+        claude.worst_case(sonnet.facts.unwrap().price_list(), Some(ServiceTier::Standard), NOW).unwrap();
+    assert!(worst.nano_usd < NanoUsd::new(1_000_000_000), "{worst:?}");
+
+    let mini = offer("openai", Dialect::OpenaiResponses, "gpt-5.4-mini");
+    let codex = asked(Dialect::OpenaiResponses, CODEX).bound(&mini).unwrap();
+    assert_eq!((codex.output_cap_tokens, codex.provider_runs_tools), (Some(128_000), true));
+    let worst = codex.worst_case(mini.facts.unwrap().price_list(), Some(ServiceTier::Standard), NOW).unwrap();
+    assert!(worst.nano_usd < NanoUsd::new(1_000_000_000), "{worst:?}");
 }
 
 #[test]
