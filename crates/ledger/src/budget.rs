@@ -9,6 +9,7 @@
 //! In one process the book is the authority. Where several share the budgets, each may only reserve what it leased
 //! before ([`LeaseSource`]), so that the sum of all never passes the limit.
 
+mod admission;
 mod balance;
 mod book;
 mod counters;

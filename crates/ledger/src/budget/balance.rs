@@ -1,9 +1,11 @@
 //! A balance, shared by the cores.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
 use arc_swap::ArcSwap;
 use parking_lot::{Mutex, MutexGuard};
-use std::sync::Arc;
-
+use tokio::sync::Notify;
 use tollgate_core::{NanoUsd, UnixMicros};
 use tollgate_state::governance::BudgetObject;
 
@@ -15,7 +17,13 @@ use crate::record::BalanceKey;
 #[derive(Debug)]
 pub(super) struct Balance {
     pub(super) terms: Arc<Terms>,
+    /// Unique within the book.
+    rank: u64,
     state: Mutex<BalanceState>,
+    /// Wakes those who wait for a lease.
+    pub(super) changed: Arc<Notify>,
+    /// Whether the keeper of the leases looks after it.
+    pub(super) kept: AtomicBool,
 }
 
 /// What the balances of one budget have in common.
@@ -49,11 +57,17 @@ impl Terms {
 
 impl Balance {
     /// One that has counted nothing; `key` names the window that ends at `end`.
-    pub(super) fn new(terms: Arc<Terms>, key: BalanceKey, end: UnixMicros) -> Self {
-        Self { terms, state: Mutex::new(BalanceState::new(key, end)) }
+    pub(super) fn new(terms: Arc<Terms>, rank: u64, key: BalanceKey, end: UnixMicros) -> Self {
+        let state = Mutex::new(BalanceState::new(key, end));
+        Self { terms, rank, state, changed: Arc::default(), kept: AtomicBool::new(false) }
     }
 
-    /// Whoever locks several does so by rising address, each once.
+    /// The order in which several are locked.
+    pub(super) const fn rank(&self) -> u64 {
+        self.rank
+    }
+
+    /// Whoever locks several does so by rising rank, each once.
     pub(super) fn lock(&self) -> MutexGuard<'_, BalanceState> {
         self.state.lock()
     }

@@ -5,20 +5,22 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use smallvec::SmallVec;
-use tollgate_core::{BudgetId, NanoUsd, UnixMicros};
+use tollgate_core::{BudgetId, Clock, NanoUsd, UnixMicros};
 use tollgate_state::governance::{Governance, Member};
 
+use super::admission::{self, Ask, Authority, Outcome, Waiting};
 use super::balance::Balance;
 use super::counters::{BudgetCounts, Counters};
 use super::hold::{Hold, Part, Parts};
+use super::lease::{LeaseSource, Leases};
 use super::line::{BalanceReport, BudgetLine};
-use super::state::Refusal;
 use crate::record::BalanceKey;
 
 /// The budgets' state: one per process, shared by its cores and its control plane.
 #[derive(Debug, Default)]
 pub struct BudgetBook {
     lines: Mutex<Lines>,
+    authority: Authority,
     counters: Arc<Counters>,
 }
 
@@ -61,10 +63,32 @@ pub enum Shortage {
     },
 }
 
+/// Why a try to reserve came to nothing.
+enum Unreserved<'a> {
+    Refused(Shortage),
+    Waiting(Waiting),
+    /// This balance was retired since it was looked up.
+    Retired(&'a BudgetLine, Arc<Balance>),
+}
+
 impl BudgetBook {
     /// The book of the one process that uses these budgets.
     pub fn sole() -> Self {
         Self::default()
+    }
+
+    /// The book of one of several processes. It can reserve nothing on budgets that refuse until
+    /// [`Self::keep_leases`] runs.
+    pub fn leased(source: Arc<dyn LeaseSource>, clock: Arc<dyn Clock>) -> Self {
+        Self { authority: Authority::Leased(Arc::new(Leases::new(source, clock))), ..Self::default() }
+    }
+
+    /// Asks for leases, prolongs them and gives back what is idle, for as long as it is polled: one task for the life
+    /// of the process, on a runtime that requests do not share. Ends at once where the process is alone.
+    pub async fn keep_leases(&self) {
+        if let Authority::Leased(leases) = &self.authority {
+            Arc::clone(leases).keep().await;
+        }
     }
 
     /// The lines of these budgets, by slot, for a snapshot that is about to be published. From here on the budgets'
@@ -102,7 +126,20 @@ impl BudgetBook {
     /// # Errors
     /// When a balance has not that much left, or its lease cannot be asked for.
     pub async fn reserve(&self, now: UnixMicros, claims: &[Claim<'_>]) -> Result<Hold, Shortage> {
-        let reserved = self.try_reserve(now, claims);
+        let mut deadline = None;
+        let reserved = loop {
+            match self.try_reserve(now, claims) {
+                Ok(hold) => break Ok(hold),
+                Err(Unreserved::Refused(shortage)) => break Err(shortage),
+                Err(Unreserved::Retired(line, balance)) => line.remove(&balance),
+                Err(Unreserved::Waiting(waiting)) => {
+                    let deadline = *deadline.get_or_insert_with(admission::deadline);
+                    if let Err(shortage) = waiting.answered(deadline).await {
+                        break Err(shortage);
+                    }
+                }
+            }
+        };
         match &reserved {
             Ok(_) => self.counters.reservations.count(),
             Err(Shortage::Exhausted { .. }) => self.counters.refusals.count(),
@@ -111,51 +148,38 @@ impl BudgetBook {
         reserved
     }
 
-    fn try_reserve(&self, now: UnixMicros, claims: &[Claim<'_>]) -> Result<Hold, Shortage> {
-        loop {
-            match self.reserve_unless_retired(now, claims) {
-                Ok(decided) => return decided,
-                Err((claim, retired)) => claim.line.remove(&retired),
-            }
-        }
-    }
-
-    /// All balances are locked while they are looked at, so that a claim that fails elsewhere never shows here. The
-    /// outer error is a balance that was retired since it was looked up.
-    fn reserve_unless_retired<'a>(
-        &self,
-        now: UnixMicros,
-        claims: &'a [Claim<'a>],
-    ) -> Result<Result<Hold, Shortage>, (&'a Claim<'a>, Arc<Balance>)> {
+    /// All balances are locked while they are looked at, so that a claim that fails elsewhere never shows here.
+    fn try_reserve<'a>(&self, now: UnixMicros, claims: &'a [Claim<'a>]) -> Result<Hold, Unreserved<'a>> {
         let claimed = in_locking_order(now, claims);
-        let mut states: SmallVec<[_; 4]> = claimed.iter().map(|(balance, _, _)| balance.lock()).collect();
-        let mut refusals = Refusals::default();
-        for ((balance, position, claim), state) in claimed.iter().zip(&mut states) {
+        let mut states: SmallVec<[_; 4]> = claimed.iter().map(|(balance, ..)| balance.lock()).collect();
+        for ((balance, _, claim), state) in claimed.iter().zip(&states) {
             if state.is_retired() {
-                return Err((claim, Arc::clone(balance)));
+                return Err(Unreserved::Retired(claim.line, Arc::clone(balance)));
             }
-            let terms = &balance.terms;
-            state.roll(now, &terms.calendar);
-            let verdict = state.admits(now, &terms.calendar, terms.ceiling(now), claim.amount);
-            refusals.note(*position, claim.amount, verdict);
         }
-        if let Err(shortage) = refusals.into_result() {
-            return Ok(Err(shortage));
+        let asked = claimed.iter().zip(&mut states).map(|((balance, position, claim), state)| {
+            (Ask { claim: *position, balance, start: None, amount: claim.amount }, &mut **state)
+        });
+        match admission::decide(&self.authority, now, asked) {
+            Outcome::Admitted => {}
+            Outcome::Refused(shortage) => return Err(Unreserved::Refused(shortage)),
+            Outcome::Waiting(waiting) => return Err(Unreserved::Waiting(waiting)),
         }
-        let held = claimed.iter().zip(&mut states).map(|((_, _, claim), state)| state.hold(claim.amount));
-        let keys: SmallVec<[_; 4]> = held.collect();
+        let hold = claimed.iter().zip(&mut states).map(|((balance, _, claim), state)| {
+            let key = state.hold(claim.amount);
+            self.authority.look_ahead(balance, state, key.window_start);
+            key
+        });
+        let keys: SmallVec<[_; 4]> = hold.collect();
         drop(states);
-        let parts: Parts = claimed
-            .into_iter()
-            .zip(keys)
-            .map(|((balance, position, claim), key)| Part {
-                claim: position,
-                balance,
-                key,
-                held: claim.amount,
-            })
-            .collect();
-        Ok(Ok(Hold::new(parts, Arc::clone(&self.counters))))
+        let part = |((balance, position, claim), key): ((_, _, &Claim<'_>), _)| Part {
+            claim: position,
+            balance,
+            key,
+            held: claim.amount,
+        };
+        let parts: Parts = claimed.into_iter().zip(keys).map(part).collect();
+        Ok(Hold::new(parts, self.authority.clone(), Arc::clone(&self.counters)))
     }
 
     /// What a member could reserve on a line now; `None` where nothing is ever refused.
@@ -180,7 +204,7 @@ impl BudgetBook {
     }
 }
 
-/// The balances of the claims with their positions, by rising address. One that is claimed twice counts once.
+/// The balances of the claims with their positions, by rising rank. One that is claimed twice counts once.
 fn in_locking_order<'a>(
     now: UnixMicros,
     claims: &'a [Claim<'a>],
@@ -188,36 +212,7 @@ fn in_locking_order<'a>(
     let found = claims.iter().enumerate();
     let mut found: SmallVec<[_; 4]> =
         found.map(|(position, claim)| (claim.line.balance(&claim.member, now), position, claim)).collect();
-    found.sort_unstable_by_key(|(balance, position, _)| (Arc::as_ptr(balance), *position));
+    found.sort_unstable_by_key(|(balance, position, _)| (balance.rank(), *position));
     found.dedup_by(|(second, ..), (first, ..)| Arc::ptr_eq(first, second));
     found
-}
-
-/// The refusals of one request, of which the tightest is told.
-#[derive(Default)]
-pub(super) struct Refusals {
-    tightest: Option<(usize, NanoUsd, Refusal)>,
-}
-
-impl Refusals {
-    pub(super) fn note(&mut self, claim: usize, amount: NanoUsd, verdict: Result<(), Refusal>) {
-        let Err(refusal) = verdict else { return };
-        // Compares left / amount without dividing.
-        let tighter = |(first, wanted, known): &(usize, NanoUsd, Refusal)| {
-            let part = |left: NanoUsd, of: NanoUsd| i128::from(left.get()) * i128::from(of.get());
-            (part(refusal.left, *wanted), claim) < (part(known.left, amount), *first)
-        };
-        if self.tightest.as_ref().is_none_or(tighter) {
-            self.tightest = Some((claim, amount, refusal));
-        }
-    }
-
-    pub(super) fn into_result(self) -> Result<(), Shortage> {
-        match self.tightest {
-            None => Ok(()),
-            Some((claim, _, Refusal { balance, left, resets_at })) => {
-                Err(Shortage::Exhausted { claim, balance, left, resets_at })
-            }
-        }
-    }
 }

@@ -23,6 +23,8 @@ pub struct BudgetCounts {
     pub overruns: u64,
     /// States that cannot be. Anything but zero is a mistake in Tollgate.
     pub violations: u64,
+    /// Balances that were made.
+    pub balances: u64,
     /// Calls of customers that came when a budget had no room for another balance.
     pub crowded_out: u64,
 }
@@ -53,6 +55,7 @@ counters!(
     corrections,
     overruns,
     violations,
+    balances,
     crowded_out
 );
 
@@ -61,7 +64,12 @@ pub(super) struct Counter(AtomicU64);
 
 impl Counter {
     pub(super) fn count(&self) {
-        self.0.fetch_add(1, Relaxed);
+        self.next();
+    }
+
+    /// Counts, and says how many there were before.
+    pub(super) fn next(&self) -> u64 {
+        self.0.fetch_add(1, Relaxed)
     }
 }
 

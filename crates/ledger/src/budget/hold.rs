@@ -5,8 +5,9 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use tollgate_core::{NanoUsd, UnixMicros};
 
+use super::admission::{self, Ask, Authority, Outcome};
 use super::balance::Balance;
-use super::book::{Refusals, Shortage};
+use super::book::Shortage;
 use super::counters::Counters;
 use crate::record::{BalanceKey, Charge};
 
@@ -15,10 +16,11 @@ use crate::record::{BalanceKey, Charge};
 #[must_use = "dropping it gives the reservation up"]
 pub struct Hold {
     parts: Parts,
+    authority: Authority,
     counters: Arc<Counters>,
 }
 
-/// By rising address of the balance, each once.
+/// By rising rank of the balance, each once.
 pub(super) type Parts = SmallVec<[Part; 4]>;
 
 /// What is reserved on one balance.
@@ -45,8 +47,8 @@ impl Part {
 }
 
 impl Hold {
-    pub(super) const fn new(parts: Parts, counters: Arc<Counters>) -> Self {
-        Self { parts, counters }
+    pub(super) const fn new(parts: Parts, authority: Authority, counters: Arc<Counters>) -> Self {
+        Self { parts, authority, counters }
     }
 
     /// What is reserved where, for the journal. In no particular order.
@@ -58,9 +60,21 @@ impl Hold {
     /// or for which no amount is given, stays as it is.
     ///
     /// # Errors
-    /// When a balance has not that much left; then nothing was changed.
+    /// When a balance has not that much left, or its lease cannot be asked for; then nothing was changed.
     pub async fn extend(&mut self, now: UnixMicros, amounts: &[NanoUsd]) -> Result<(), Shortage> {
-        let extended = self.try_extend(now, amounts);
+        let mut deadline = None;
+        let extended = loop {
+            match self.try_extend(now, amounts) {
+                Outcome::Admitted => break Ok(()),
+                Outcome::Refused(shortage) => break Err(shortage),
+                Outcome::Waiting(waiting) => {
+                    let deadline = *deadline.get_or_insert_with(admission::deadline);
+                    if let Err(shortage) = waiting.answered(deadline).await {
+                        break Err(shortage);
+                    }
+                }
+            }
+        };
         match extended {
             Ok(()) => self.counters.extensions.count(),
             Err(_) => self.counters.extension_refusals.count(),
@@ -68,32 +82,34 @@ impl Hold {
         extended
     }
 
-    fn try_extend(&mut self, now: UnixMicros, amounts: &[NanoUsd]) -> Result<(), Shortage> {
+    fn try_extend(&mut self, now: UnixMicros, amounts: &[NanoUsd]) -> Outcome {
         let more = |part: &Part| {
             let wanted = amounts.get(part.claim).copied().unwrap_or(part.held);
             // Cannot overflow: what is held is not negative.
             wanted.checked_sub(part.held).unwrap_or(NanoUsd::ZERO).max(NanoUsd::ZERO)
         };
-        let mut refusals = Refusals::default();
         let mut states: SmallVec<[_; 4]> = self.parts.iter().map(|part| part.balance.lock()).collect();
-        for (part, state) in self.parts.iter().zip(&mut states) {
-            let terms = &part.balance.terms;
-            state.roll(now, &terms.calendar);
-            let (start, ceiling) = (part.key.window_start, terms.ceiling(now));
-            let verdict = state.admits_more(start, now, &terms.calendar, ceiling, more(part));
-            refusals.note(part.claim, more(part), verdict);
+        let asked = self.parts.iter().zip(&mut states).filter(|(part, _)| more(part) > NanoUsd::ZERO);
+        let asked = asked.map(|(part, state)| {
+            let Part { claim, balance, key, .. } = part;
+            let ask = Ask { claim: *claim, balance, start: Some(key.window_start), amount: more(part) };
+            (ask, &mut **state)
+        });
+        let outcome = admission::decide(&self.authority, now, asked);
+        if !matches!(outcome, Outcome::Admitted) {
+            return outcome;
         }
-        refusals.into_result()?;
         for (part, state) in self.parts.iter().zip(&mut states) {
             if state.hold_more(part.key.window_start, more(part)).is_err() {
                 self.counters.violation("the window of a reservation was forgotten");
             }
+            self.authority.look_ahead(&part.balance, state, part.key.window_start);
         }
         drop(states);
         for part in &mut self.parts {
             part.held += more(part);
         }
-        Ok(())
+        Outcome::Admitted
     }
 
     /// Ends the reservation with what the attempt did cost, in the order of the claims; where no amount is given, with

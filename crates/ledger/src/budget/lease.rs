@@ -1,11 +1,17 @@
 //! Where a process gets money from when several share the budgets.
 
+mod allowance;
+mod keeper;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tollgate_core::{NanoUsd, UnixMicros};
+
+pub(super) use allowance::{Allowance, Asking, Uncovered};
+pub(super) use keeper::Leases;
 
 use crate::record::BalanceKey;
 
@@ -18,7 +24,11 @@ pub type LeaseFuture<'a, Answer> = Pin<Box<dyn Future<Output = Result<Answer, Le
 /// A lease is what one process (instance and epoch) holds on one balance. Its money is *outstanding* until the process's
 /// journal ships charges against it or it is given back; neither expiry nor silence frees it. Operations on one
 /// balance carry rising sequence numbers, and one whose number is not above the last that was executed must change
-/// nothing: an operation whose answer was lost may arrive late. Every answer must come within bounded time.
+/// nothing: an operation whose answer was lost may arrive late. An answer that takes more than two seconds counts as
+/// none, and the future is dropped.
+///
+/// While a budget did not refuse, a process may have spent more on a balance than it leased; that counts as consumed of
+/// what it leases later.
 pub trait LeaseSource: Send + Sync {
     /// Adds to the lease and renews it. At least `at_least` or nothing, at most `at_most`; in between, what is fair to
     /// the other processes: half of what is left, divided by their number.
@@ -37,13 +47,18 @@ pub trait LeaseSource: Send + Sync {
 pub struct LeaseRequest {
     pub balance: Arc<BalanceKey>,
     pub sequence: u64,
-    /// Where the oldest balance begins that counts against the ceiling: of a rolling window an earlier bucket,
-    /// otherwise the balance itself.
+    /// The balances of the member whose windows begin from here …
     pub counts_from: UnixMicros,
+    /// … to here count against the ceiling, with what is spent and outstanding. Of a rolling window these are the
+    /// buckets that it reaches and all later ones, otherwise both are where `balance` begins.
+    pub counts_to: UnixMicros,
     /// When the window, or the bucket, ends; `None` for one without end.
     pub window_end: Option<UnixMicros>,
     /// What may be spent in the window now, increases included.
     pub ceiling: NanoUsd,
+    /// What the holder still counts as granted, in the sense of [`LeaseGrant::granted`]. The lease becomes that before
+    /// anything is added: what is above was given back, or its grant never arrived.
+    pub keeps: NanoUsd,
     pub at_least: NanoUsd,
     pub at_most: NanoUsd,
 }
@@ -55,7 +70,8 @@ pub struct LeaseGrant {
     pub granted: NanoUsd,
     /// From when this was asked.
     pub expires_in: Duration,
-    /// What is still there for anybody to lease.
+    /// What is still there for anybody to lease. Negative when more is spent and outstanding than there may be, because
+    /// the budget was lowered: then the holder uses nothing more of what it has.
     pub left: NanoUsd,
 }
 

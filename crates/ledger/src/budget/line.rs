@@ -37,6 +37,8 @@ pub struct BalanceReport {
     pub spent_nano_usd: NanoUsd,
     /// For attempts that are under way.
     pub reserved_nano_usd: NanoUsd,
+    /// What this process leased in the window, spent or not; zero where it is alone.
+    pub leased_nano_usd: NanoUsd,
     /// What could be reserved now. More than can be afforded is left of a budget that never refuses.
     pub left_nano_usd: NanoUsd,
 }
@@ -79,7 +81,8 @@ impl BudgetLine {
         let now = now.max(UnixMicros(self.forgotten_until.load(Relaxed)));
         let span = self.terms.calendar.span_at(now);
         let key = BalanceKey { budget_id: self.id, member, window_start: span.start };
-        Arc::new(Balance::new(Arc::clone(&self.terms), key, span.end))
+        let rank = self.counters.balances.next();
+        Arc::new(Balance::new(Arc::clone(&self.terms), rank, key, span.end))
     }
 
     /// What a member could reserve now; `None` where nothing is ever refused.
@@ -118,6 +121,7 @@ impl BudgetLine {
                 amount_nano_usd,
                 spent_nano_usd: counted.spent,
                 reserved_nano_usd: counted.reserved,
+                leased_nano_usd: state.leased(),
                 left_nano_usd: state.left(now, calendar, amount_nano_usd),
             }
         };

@@ -7,12 +7,16 @@
 //! - Windows follow each other and never return, wherever the wall clock goes. What was reserved in one is settled in
 //!   it.
 
+mod cell;
+mod leasing;
+
 use std::sync::Arc;
 
 use tollgate_core::{NanoUsd, UnixMicros};
 
 use super::window::{Calendar, NEVER, Span};
 use crate::record::BalanceKey;
+use cell::{Cell, difference, fits};
 
 /// The count of one budget for one member.
 #[derive(Debug)]
@@ -25,22 +29,13 @@ pub(super) struct BalanceState {
     retired: bool,
 }
 
-/// What is counted in one window, or in one bucket of a rolling window.
-#[derive(Debug)]
-struct Cell {
-    key: Arc<BalanceKey>,
-    end: UnixMicros,
-    spent: NanoUsd,
-    reserved: NanoUsd,
-}
-
 /// Why a balance admits no more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) balance: Arc<BalanceKey>,
     /// What could still be reserved.
     pub(super) left: NanoUsd,
-    /// When the amount fits at the latest, if it ever does and nothing else is spent.
+    /// When the window has moved on far enough for the amount, if nothing else is spent.
     pub(super) resets_at: Option<UnixMicros>,
 }
 
@@ -53,25 +48,6 @@ pub(super) struct Violation;
 pub(super) struct Counted {
     pub(super) spent: NanoUsd,
     pub(super) reserved: NanoUsd,
-}
-
-impl Cell {
-    fn new(key: BalanceKey, end: UnixMicros) -> Self {
-        Self { key: Arc::new(key), end, spent: NanoUsd::ZERO, reserved: NanoUsd::ZERO }
-    }
-
-    fn start(&self) -> UnixMicros {
-        self.key.window_start
-    }
-
-    /// Saturates, which refuses.
-    fn committed(&self) -> NanoUsd {
-        self.spent + self.reserved
-    }
-
-    fn holds_something(&self) -> bool {
-        self.reserved > NanoUsd::ZERO
-    }
 }
 
 impl BalanceState {
@@ -100,7 +76,7 @@ impl BalanceState {
         let key = BalanceKey { window_start: span.start, ..(*self.current.key).clone() };
         let closed = std::mem::replace(&mut self.current, Cell::new(key, span.end));
         self.earlier.push(closed);
-        self.earlier.retain(|cell| cell.holds_something() || still_counts(cell, span.start, calendar));
+        self.earlier.retain(|cell| cell.holds_something() || cell.still_counts(span.start, calendar));
     }
 
     /// What counts against the ceiling of the window that is open.
@@ -110,7 +86,7 @@ impl BalanceState {
             let now = now.max(self.current.start());
             for cell in &self.earlier {
                 sum.reserved += cell.reserved;
-                if still_counts(cell, now, calendar) {
+                if cell.still_counts(now, calendar) {
                     sum.spent += cell.spent;
                 }
             }
@@ -120,51 +96,54 @@ impl BalanceState {
 
     /// What could be reserved now. [`Self::roll`] comes first.
     pub(super) fn left(&self, now: UnixMicros, calendar: &Calendar, ceiling: NanoUsd) -> NanoUsd {
-        let counted = self.counted(now, calendar);
-        difference(ceiling, counted.spent + counted.reserved)
+        let committed = self.committed(self.current.start(), now, calendar);
+        difference(ceiling, committed).min(self.left_to_lease().unwrap_or(NanoUsd::MAX))
     }
 
-    /// Whether `amount` fits under `ceiling`, or can be counted at all where there is none. [`Self::roll`] comes first.
+    /// Whether `amount` more in the window that began at `start`, open or not, fits under `ceiling`, or can be counted
+    /// at all where there is none. [`Self::roll`] comes first.
     pub(super) fn admits(
-        &self,
-        now: UnixMicros,
-        calendar: &Calendar,
-        ceiling: Option<NanoUsd>,
-        amount: NanoUsd,
-    ) -> Result<(), Refusal> {
-        let counted = self.counted(now, calendar);
-        let fits = fits(counted.spent + counted.reserved, ceiling, amount);
-        if fits { Ok(()) } else { Err(self.refusal(now, calendar, ceiling, amount)) }
-    }
-
-    /// Reserves what [`Self::admits`] let in, and says on which balance.
-    pub(super) fn hold(&mut self, amount: NanoUsd) -> Arc<BalanceKey> {
-        self.current.reserved += amount;
-        Arc::clone(&self.current.key)
-    }
-
-    /// Whether `more` fits beside what is held in the window that began at `start`, open or not.
-    pub(super) fn admits_more(
         &self,
         start: UnixMicros,
         now: UnixMicros,
         calendar: &Calendar,
         ceiling: Option<NanoUsd>,
-        more: NanoUsd,
+        amount: NanoUsd,
     ) -> Result<(), Refusal> {
-        if calendar.rolling().is_some() || start == self.current.start() {
-            return self.admits(now, calendar, ceiling, more);
-        }
-        let committed = self.cell(start).map_or(NanoUsd::MAX, Cell::committed);
-        if fits(committed, ceiling, more) {
+        let committed = self.committed(start, now, calendar);
+        if fits(committed, ceiling, amount) {
             return Ok(());
         }
-        let balance = self.cell(start).map_or(&self.current.key, |cell| &cell.key);
         let left = difference(ceiling.unwrap_or(NanoUsd::MAX), committed);
-        Err(Refusal { balance: Arc::clone(balance), left, resets_at: None })
+        Err(self.refusal(start, now, calendar, left, amount))
     }
 
-    /// Reserves what [`Self::admits_more`] let in.
+    /// What the refusal of `amount` says when only `left` is left.
+    pub(super) fn refusal(
+        &self,
+        start: UnixMicros,
+        now: UnixMicros,
+        calendar: &Calendar,
+        left: NanoUsd,
+        amount: NanoUsd,
+    ) -> Refusal {
+        let key = self.cell(start).map_or(&self.current.key, |cell| &cell.key);
+        let resets_at = match calendar.rolling() {
+            Some(rolling) => Some(self.freed_after(now, calendar, difference(amount, left)).plus(rolling)),
+            None if start != self.current.start() || self.current.end == NEVER => None,
+            None => Some(self.current.end),
+        };
+        Refusal { balance: Arc::clone(key), left, resets_at }
+    }
+
+    /// Reserves in the open window what [`Self::admits`] let in, and says on which balance.
+    pub(super) fn hold(&mut self, amount: NanoUsd) -> Arc<BalanceKey> {
+        self.current.reserved += amount;
+        self.current.holders += 1;
+        Arc::clone(&self.current.key)
+    }
+
+    /// Adds what [`Self::admits`] let in to a reservation in the window that began at `start`.
     pub(super) fn hold_more(&mut self, start: UnixMicros, more: NanoUsd) -> Result<(), Violation> {
         let cell = self.cell_mut(start).ok_or(Violation)?;
         cell.reserved += more;
@@ -182,7 +161,8 @@ impl BalanceState {
         let reserved = cell.reserved.checked_sub(held).filter(|rest| !rest.is_negative());
         cell.spent += charged.max(NanoUsd::ZERO);
         cell.reserved = reserved.unwrap_or(NanoUsd::ZERO);
-        let sound = reserved.is_some() && !charged.is_negative();
+        let sound = reserved.is_some() && cell.holders > 0 && !charged.is_negative();
+        cell.holders = cell.holders.saturating_sub(1);
         if sound { Ok(()) } else { Err(Violation) }
     }
 
@@ -197,7 +177,7 @@ impl BalanceState {
         }
         let mut cell = Cell::new(BalanceKey { window_start: start, ..(*self.current.key).clone() }, span.end);
         cell.spent = spent;
-        if still_counts(&cell, self.current.start(), calendar) {
+        if cell.still_counts(self.current.start(), calendar) {
             let place = self.earlier.partition_point(|other| other.start() < start);
             self.earlier.insert(place, cell);
         }
@@ -207,7 +187,7 @@ impl BalanceState {
     /// have counted: it must not be opened again before, wherever the clock goes.
     pub(super) fn retire_if_idle(&mut self, now: UnixMicros, calendar: &Calendar) -> Option<UnixMicros> {
         let cells = || self.earlier.iter().chain([&self.current]);
-        if cells().any(Cell::holds_something) {
+        if cells().any(|cell| cell.holds_something() || !cell.lease_is_at_rest()) {
             return None;
         }
         let unused = cells().all(|cell| cell.spent == NanoUsd::ZERO);
@@ -238,52 +218,24 @@ impl BalanceState {
         self.earlier.iter_mut().find(|cell| cell.start() == start)
     }
 
-    fn refusal(
-        &self,
-        now: UnixMicros,
-        calendar: &Calendar,
-        ceiling: Option<NanoUsd>,
-        amount: NanoUsd,
-    ) -> Refusal {
-        let ceiling = ceiling.unwrap_or(NanoUsd::MAX);
-        let resets_at = self.resets_at(now, calendar, ceiling, amount);
-        Refusal { balance: Arc::clone(&self.current.key), left: self.left(now, calendar, ceiling), resets_at }
-    }
-
-    fn resets_at(
-        &self,
-        now: UnixMicros,
-        calendar: &Calendar,
-        ceiling: NanoUsd,
-        amount: NanoUsd,
-    ) -> Option<UnixMicros> {
-        let Some(rolling) = calendar.rolling() else {
-            return (self.current.end != NEVER).then_some(self.current.end);
-        };
-        let counted = self.counted(now, calendar);
-        let mut spent = counted.spent;
-        let buckets = self.earlier.iter().filter(|cell| still_counts(cell, now, calendar));
-        for cell in buckets.chain([&self.current]) {
-            spent = difference(spent, cell.spent);
-            if fits(spent + counted.reserved, Some(ceiling), amount) {
-                return Some(cell.end.plus(rolling));
-            }
+    /// What counts against the ceiling when more is reserved in the window that began at `start`. Windows of a calendar
+    /// stand for themselves; what is reserved in any bucket counts as long as it is.
+    fn committed(&self, start: UnixMicros, now: UnixMicros, calendar: &Calendar) -> NanoUsd {
+        if calendar.rolling().is_some() || start == self.current.start() {
+            let counted = self.counted(now, calendar);
+            return counted.spent + counted.reserved;
         }
-        None
+        self.cell(start).map_or(NanoUsd::MAX, Cell::committed)
     }
-}
 
-/// Whether what was spent in a bucket still counts at `now`. The one that is left by half counts whole.
-fn still_counts(cell: &Cell, now: UnixMicros, calendar: &Calendar) -> bool {
-    calendar.rolling().is_some_and(|rolling| cell.end.plus(rolling) > now)
-}
-
-fn fits(committed: NanoUsd, ceiling: Option<NanoUsd>, amount: NanoUsd) -> bool {
-    let sum = committed.checked_add(amount).filter(|_| !amount.is_negative());
-    sum.is_some_and(|sum| ceiling.is_none_or(|ceiling| sum <= ceiling))
-}
-
-/// Zero where `taken` is more than there is.
-fn difference(whole: NanoUsd, taken: NanoUsd) -> NanoUsd {
-    whole.checked_sub(taken).unwrap_or(NanoUsd::ZERO).max(NanoUsd::ZERO)
+    /// The end of the bucket with which as much as is `lacking` leaves the rolling window.
+    fn freed_after(&self, now: UnixMicros, calendar: &Calendar, lacking: NanoUsd) -> UnixMicros {
+        let mut freed = NanoUsd::ZERO;
+        let buckets = self.earlier.iter().filter(|cell| cell.still_counts(now, calendar));
+        let enough = buckets.chain([&self.current]).find(|cell| {
+            freed += cell.spent;
+            freed >= lacking
+        });
+        enough.map_or(self.current.end, |cell| cell.end)
+    }
 }

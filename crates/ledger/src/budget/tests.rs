@@ -1,4 +1,6 @@
 mod holding;
+mod simulated;
+mod windows;
 
 use std::sync::Arc;
 
