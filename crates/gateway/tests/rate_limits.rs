@@ -161,7 +161,8 @@ async fn concurrency_lives_with_the_answer_and_is_given_back_by_those_who_leave(
     let events = canned::text_stream(Dialect::OpenaiChat);
     let reply = Reply::events(events.parts[..2].to_vec()).wait_for(&go).send(events.parts[2..].concat());
     provider.on(Match::path(CHAT).and_stream(true), reply);
-    let gateway = TestGateway::start(plan(&provider).limit("two at once", LimitMeter::Concurrency, 2, |_| {}));
+    let gateway =
+        TestGateway::start(plan(&provider).limit("two at once", LimitMeter::Concurrency, 2, |_| {}));
     let mut stream = chat("m");
     stream["stream"] = json!(true);
     let bearer = format!("Bearer {}", gateway.key);

@@ -4,6 +4,8 @@
 //! unrelated teams share no cache line. Rates follow the generic cell rate algorithm: any window as long as the period
 //! admits at most the amount and the burst. Time is a parameter.
 
+#![expect(clippy::result_large_err, reason = "a refusal is moved once; boxing would make attacks allocate")]
+
 mod book;
 mod cell;
 mod entry;

@@ -55,6 +55,7 @@ impl LimitBook {
         let common = Common {
             most_customers,
             changed: Arc::new(AtomicBool::new(false)),
+            crowded: Arc::new(AtomicBool::new(false)),
             began_blind_ns: Arc::new(AtomicI64::new(0)),
         };
         Self { kept: Mutex::default(), common, processes: AtomicU32::new(1), limiter: None }
@@ -87,7 +88,6 @@ impl LimitBook {
 
     /// Takes on all counts or on none. In a refusal each wait is the truth: the same call is admitted then, and not a
     /// millisecond earlier, if nothing else comes.
-    #[expect(clippy::result_large_err, reason = "moved once; boxing would make attacks allocate")]
     pub fn take(&self, now: UnixMicros, wants: &[Want<'_>]) -> Result<Taken, OverLimit> {
         let now_ns = as_nanos(now);
         let mut taken = Taken::nothing(now_ns, self.processes(), wants);
@@ -125,7 +125,12 @@ impl LimitBook {
         self.processes.load(Ordering::Acquire)
     }
 
-    /// Forgets counts that are as if they had never been used. To be called every minute or so.
+    /// Whether a customer found no room since this was last asked, so that a sweep may help.
+    pub(super) fn take_crowded(&self) -> bool {
+        self.common.crowded.swap(false, Ordering::AcqRel)
+    }
+
+    /// Forgets counts that are as if they had never been used. Not on a thread that serves calls: it looks at all.
     pub fn sweep(&self, now: UnixMicros) {
         let lines: Vec<Arc<LimitLine>> =
             self.kept.lock().lines.values().map(|(line, _)| Arc::clone(line)).collect();

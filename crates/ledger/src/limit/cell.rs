@@ -95,10 +95,11 @@ impl Cell {
         });
     }
 
-    /// Takes back what [`Self::take`] did.
-    pub(crate) fn undo(&self, before: i64, after: i64) {
+    /// Takes back what [`Self::take`] did. Where others came since, only the slice is taken back: the pause before it is
+    /// over for them too.
+    pub(crate) fn undo(&self, before: i64, after: i64, slice_ns: i64) {
         if !self.swap(after, before) {
-            self.word.fetch_sub(after.saturating_sub(before), Ordering::AcqRel);
+            self.change(|word| word.saturating_sub(slice_ns));
         }
     }
 
@@ -164,5 +165,43 @@ impl Cell {
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tollgate_core::{LimitId, OrganizationId, UnixMicros};
+    use tollgate_state::governance::{LimitMeter, LimitObject, LimitPeriod, LimitSharing, Place, Scope};
+    use tollgate_state::objects::Owner;
+
+    use super::*;
+
+    #[test]
+    fn undoing_leaves_what_others_took() {
+        let limit = LimitObject {
+            id: LimitId::generate(),
+            organization_id: OrganizationId::from_bytes([1; 16]),
+            name: String::new(),
+            scope: Scope { place: Place::Organization, each: None, model: None },
+            meter: LimitMeter::Requests,
+            amount: 60,
+            per: LimitPeriod::Minute,
+            burst: Some(2),
+            sharing: LimitSharing::Leased,
+            enabled: true,
+            owner: Owner::Api,
+            created_at: UnixMicros(0),
+            updated_at: UnixMicros(0),
+        };
+        let pace = Pace::new(&limit, 1);
+        let now_ns = 1_760_000_000_000_000_000;
+        let cell = Cell::new(0);
+        let Outcome::Taken { before, after } = cell.take(&pace, now_ns, 1) else { panic!("refused") };
+        cell.undo(before, after, pace.slice_ns(1));
+        assert_eq!(cell.word(), Some(0));
+        let Outcome::Taken { before, after } = cell.take(&pace, now_ns, 1) else { panic!("refused") };
+        cell.take(&pace, now_ns, 1);
+        cell.undo(before, after, pace.slice_ns(1));
+        assert_eq!(cell.word(), Some(now_ns + pace.slice_ns(1)));
     }
 }

@@ -24,7 +24,7 @@ pub(super) struct Entry {
     line: Option<Arc<LimitLine>>,
     /// What taking did to the cell.
     change: Option<(i64, i64)>,
-    elsewhere: Option<Elsewhere>,
+    elsewhere: Option<Box<Elsewhere>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -45,14 +45,14 @@ struct Elsewhere {
 }
 
 impl Entry {
-    pub(super) fn of(want: &Want<'_>, processes: u32, now_ns: i64) -> Self {
+    pub(super) fn of(want: &Want<'_>, processes: u32) -> Self {
         let limit = want.config;
         let kind = match limit.meter {
             LimitMeter::Concurrency => Kind::Concurrency(Permits::new(limit.amount, processes)),
             _ => Kind::Rate(Pace::new(limit, processes)),
         };
         Self {
-            cell: want.line.cell(limit, &want.member, now_ns),
+            cell: want.line.cell(limit, &want.member),
             meter: limit.meter,
             kind,
             cost: AtomicU64::new(want.cost),
@@ -63,7 +63,7 @@ impl Entry {
     }
 
     pub(super) fn take(&mut self, want: &Want<'_>, now_ns: i64) -> bool {
-        let outcome = self.on_living_cell(want, now_ns, |cell, kind| match kind {
+        let outcome = self.on_living_cell(want, |cell, kind| match kind {
             Kind::Rate(pace) => cell.take(pace, now_ns, want.cost),
             Kind::Concurrency(permits) => cell.acquire(permits, want.cost),
         });
@@ -74,7 +74,7 @@ impl Entry {
     }
 
     pub(super) fn refusal(&mut self, want: &Want<'_>, now_ns: i64) -> Option<Retry> {
-        let outcome = self.on_living_cell(want, now_ns, |cell, kind| match kind {
+        let outcome = self.on_living_cell(want, |cell, kind| match kind {
             Kind::Rate(pace) => cell.look(pace, now_ns, want.cost),
             Kind::Concurrency(permits) => cell.look_at(permits, want.cost),
         });
@@ -87,15 +87,10 @@ impl Entry {
     }
 
     /// A cell may have been dropped for being idle since it was looked up.
-    fn on_living_cell(
-        &mut self,
-        want: &Want<'_>,
-        now_ns: i64,
-        ask: impl Fn(&Cell, &Kind) -> Outcome,
-    ) -> Outcome {
+    fn on_living_cell(&mut self, want: &Want<'_>, ask: impl Fn(&Cell, &Kind) -> Outcome) -> Outcome {
         loop {
             match ask(&self.cell, &self.kind) {
-                Outcome::Retired => self.cell = want.line.cell(want.config, &want.member, now_ns),
+                Outcome::Retired => self.cell = want.line.cell(want.config, &want.member),
                 outcome => return outcome,
             }
         }
@@ -118,12 +113,12 @@ impl Entry {
         ahead_us: i64,
     ) {
         if matches!(self.kind, Kind::Rate(_)) {
-            self.elsewhere = Some(Elsewhere {
+            self.elsewhere = Some(Box::new(Elsewhere {
                 limiter: Arc::clone(limiter),
                 key: shared::key(want.config, &want.member),
                 pace: Pace::new(want.config, 1),
                 arrival_ns: AtomicI64::new(now_ns.saturating_add(ahead_us.saturating_mul(1_000))),
-            });
+            }));
         }
     }
 
@@ -179,9 +174,10 @@ impl Entry {
     /// Gives back what was taken here.
     pub(super) fn give_back(&mut self) {
         if let Some((before, after)) = self.change.take() {
-            match self.kind {
-                Kind::Rate(_) => self.cell.undo(before, after),
-                Kind::Concurrency(_) => self.cell.release(self.cost.load(Ordering::Acquire)),
+            let cost = self.cost.load(Ordering::Acquire);
+            match &self.kind {
+                Kind::Rate(pace) => self.cell.undo(before, after, pace.slice_ns(cost)),
+                Kind::Concurrency(_) => self.cell.release(cost),
             }
         }
     }

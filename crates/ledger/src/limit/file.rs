@@ -67,7 +67,7 @@ impl LimitFile {
         })
     }
 
-    /// Saves every second what has changed and forgets idle counts, until `stop` ends; then saves for the last time.
+    /// Saves every second what has changed, makes room by forgetting idle counts, until `stop` ends; then saves for the last time.
     /// Belongs on the control plane's runtime.
     pub async fn keep(self, book: Arc<LimitBook>, clock: Arc<dyn Clock>, stop: impl Future<Output = ()>) {
         let mut stop = std::pin::pin!(stop);
@@ -82,7 +82,7 @@ impl LimitFile {
             saves = saves.wrapping_add(1);
             let (file, book, now) = (self.clone(), Arc::clone(&book), clock.now());
             let saved = tokio::task::spawn_blocking(move || {
-                if saves.is_multiple_of(SWEEP_EVERY_SAVES) {
+                if book.take_crowded() || saves.is_multiple_of(SWEEP_EVERY_SAVES) {
                     book.sweep(now);
                 }
                 file.save(&book, now)

@@ -10,9 +10,6 @@ use tollgate_state::governance::{LimitMeter, LimitObject, LimitPeriod, Member};
 use super::cell::Cell;
 use super::pace::Pace;
 
-/// A full line looks for idle counts at most this often.
-const SWEEP_EVERY_NS: i64 = 1_000_000_000;
-
 /// What a limit has counted, by member. Outlives every publish.
 #[derive(Debug)]
 pub struct LimitLine {
@@ -23,7 +20,8 @@ pub struct LimitLine {
     members: HashMap<Member, Arc<Cell>>,
     customers: AtomicUsize,
     most_customers: usize,
-    last_sweep_ns: AtomicI64,
+    /// There was no room for another customer.
+    crowded: Arc<AtomicBool>,
     /// Something that a restart must remember has changed.
     changed: Arc<AtomicBool>,
     /// When this process began without knowing what hour and day limits had counted.
@@ -35,6 +33,7 @@ pub struct LimitLine {
 pub(crate) struct Common {
     pub(crate) most_customers: usize,
     pub(crate) changed: Arc<AtomicBool>,
+    pub(crate) crowded: Arc<AtomicBool>,
     pub(crate) began_blind_ns: Arc<AtomicI64>,
 }
 
@@ -52,7 +51,7 @@ impl LimitLine {
             members: HashMap::new(),
             customers: AtomicUsize::new(0),
             most_customers: common.most_customers,
-            last_sweep_ns: AtomicI64::new(0),
+            crowded: Arc::clone(&common.crowded),
             changed: Arc::clone(&common.changed),
             began_blind_ns: Arc::clone(&common.began_blind_ns),
         };
@@ -74,7 +73,7 @@ impl LimitLine {
     }
 
     /// The count of a member, made on first use. Customers for whom there is no room share one.
-    pub(crate) fn cell(&self, limit: &LimitObject, member: &Member, now_ns: i64) -> Arc<Cell> {
+    pub(crate) fn cell(&self, limit: &LimitObject, member: &Member) -> Arc<Cell> {
         if *member == Member::All {
             return Arc::clone(&self.all);
         }
@@ -87,8 +86,9 @@ impl LimitLine {
             }
         }
         let is_customer = matches!(member, Member::Customer(_));
-        if is_customer && !self.has_room(now_ns) {
-            return self.cell(limit, &Member::OtherCustomers, now_ns);
+        if is_customer && self.customers.load(Ordering::Acquire) >= self.most_customers {
+            set(&self.crowded);
+            return self.cell(limit, &Member::OtherCustomers);
         }
         let fresh = Arc::new(Cell::new(self.first_word(limit)));
         match members.try_insert(member.clone(), Arc::clone(&fresh)) {
@@ -102,7 +102,7 @@ impl LimitLine {
 
     /// Remembers a count from before a restart.
     pub(crate) fn restore(&self, limit: &LimitObject, member: &Member, arrival_ns: i64) {
-        self.cell(limit, member, 0).raise(arrival_ns);
+        self.cell(limit, member).raise(arrival_ns);
     }
 
     /// Drops counts that are as if they had never been used.
@@ -140,24 +140,7 @@ impl LimitLine {
     }
 
     pub(crate) fn mark_changed(&self) {
-        if !self.changed.load(Ordering::Relaxed) {
-            self.changed.store(true, Ordering::Release);
-        }
-    }
-
-    fn has_room(&self, now_ns: i64) -> bool {
-        let full = || self.customers.load(Ordering::Acquire) >= self.most_customers;
-        if !full() {
-            return true;
-        }
-        let last_ns = self.last_sweep_ns.load(Ordering::Acquire);
-        let is_due = now_ns < last_ns || now_ns - last_ns >= SWEEP_EVERY_NS;
-        let swap =
-            |from| self.last_sweep_ns.compare_exchange(from, now_ns, Ordering::AcqRel, Ordering::Acquire);
-        if is_due && swap(last_ns).is_ok() {
-            self.sweep(now_ns);
-        }
-        !full()
+        set(&self.changed);
     }
 
     fn forget(&self, member: &Member, retired: &Arc<Cell>) {
@@ -166,5 +149,12 @@ impl LimitLine {
         if matches!(removed, Ok(Some(_))) && matches!(member, Member::Customer(_)) {
             self.customers.fetch_sub(1, Ordering::AcqRel);
         }
+    }
+}
+
+/// Cores share the flag, so it is written only when it changes.
+fn set(flag: &AtomicBool) {
+    if !flag.load(Ordering::Relaxed) {
+        flag.store(true, Ordering::Release);
     }
 }

@@ -46,12 +46,11 @@ pub enum Retry {
 impl Taken {
     /// Holds nothing yet.
     pub(super) fn nothing(now_ns: i64, processes: u32, wants: &[Want<'_>]) -> Self {
-        let entries = wants.iter().map(|want| Entry::of(want, processes, now_ns)).collect();
+        let entries = wants.iter().map(|want| Entry::of(want, processes)).collect();
         Self { entries, taken_ns: now_ns, held_elsewhere: None }
     }
 
     /// Takes what is `chosen` out of this process's part. Gives everything back when it is refused.
-    #[expect(clippy::result_large_err, reason = "moved once; boxing would make attacks allocate")]
     pub(super) fn take_here(
         &mut self,
         now_ns: i64,
