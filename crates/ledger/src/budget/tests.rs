@@ -1,4 +1,5 @@
 mod holding;
+mod leasing;
 mod simulated;
 mod windows;
 

@@ -6,7 +6,7 @@
 mod attempt;
 mod history;
 mod model;
-mod store;
+pub(super) mod store;
 
 use super::*;
 
@@ -15,7 +15,7 @@ const SEEDS_THAT_FAILED: [u64; 4] = [13, 104, 105, 169];
 
 /// A small generator whose sequence is the same everywhere (SplitMix64).
 #[derive(Debug, Clone)]
-struct Random(u64);
+pub(super) struct Random(u64);
 
 impl Random {
     fn next(&mut self) -> u64 {

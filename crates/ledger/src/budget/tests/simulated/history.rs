@@ -241,8 +241,8 @@ impl History {
         let book = if world.sole {
             BudgetBook::sole()
         } else {
-            let random = Mutex::new(Random(self.random.next()));
-            let link = Link { store: Arc::clone(&world.store), epoch, random };
+            let faults = Some(Mutex::new(Random(self.random.next())));
+            let link = Link { store: Arc::clone(&world.store), epoch, faults };
             BudgetBook::leased(Arc::new(link), Arc::clone(&world) as Arc<dyn Clock>)
         };
         let lines = publish(&book, &world.budgets.lock());

@@ -9,10 +9,10 @@ use tokio::time::sleep;
 use super::*;
 
 #[derive(Debug, Default)]
-pub(super) struct Store {
-    pub(super) spent: BTreeMap<BalanceKey, i64>,
+pub(in crate::budget::tests) struct Store {
+    pub(in crate::budget::tests) spent: BTreeMap<BalanceKey, i64>,
     leases: BTreeMap<(u64, BalanceKey), Held>,
-    pub(super) unreachable: bool,
+    pub(in crate::budget::tests) unreachable: bool,
     /// Epochs that may lease no more.
     closed: BTreeSet<u64>,
 }
@@ -31,7 +31,7 @@ impl Held {
 }
 
 impl Store {
-    pub(super) fn ship(&mut self, epoch: u64, key: &BalanceKey, amount: i64) {
+    pub(in crate::budget::tests) fn ship(&mut self, epoch: u64, key: &BalanceKey, amount: i64) {
         *self.spent.entry(key.clone()).or_default() += amount;
         if self.closed.contains(&epoch) {
             return;
@@ -40,13 +40,13 @@ impl Store {
     }
 
     /// The epoch's journal was read to its end.
-    pub(super) fn release(&mut self, epoch: u64) {
+    pub(in crate::budget::tests) fn release(&mut self, epoch: u64) {
         self.leases.retain(|(of, _), _| *of != epoch);
         self.closed.insert(epoch);
     }
 
     /// Counts what a lost epoch still had as spent, and returns it.
-    pub(super) fn write_off(&mut self, epoch: u64) -> Vec<(BalanceKey, i64)> {
+    pub(in crate::budget::tests) fn write_off(&mut self, epoch: u64) -> Vec<(BalanceKey, i64)> {
         let lost = self.leases.iter().filter(|((of, _), _)| *of == epoch);
         let lost: Vec<_> = lost.map(|((_, key), held)| (key.clone(), held.outstanding())).collect();
         for (key, amount) in &lost {
@@ -96,19 +96,20 @@ impl Store {
 }
 
 /// One process's way to the store: slow at times, and answers get lost.
-pub(super) struct Link {
-    pub(super) store: Arc<Mutex<Store>>,
-    pub(super) epoch: u64,
-    pub(super) random: Mutex<Random>,
+pub(in crate::budget::tests) struct Link {
+    pub(in crate::budget::tests) store: Arc<Mutex<Store>>,
+    pub(in crate::budget::tests) epoch: u64,
+    /// What goes wrong is drawn from here; nothing does where absent.
+    pub(in crate::budget::tests) faults: Option<Mutex<Random>>,
 }
 
 impl Link {
     async fn travel(&self) -> Result<(), LeaseError> {
-        let (wait_ms, lost) = {
-            let mut random = self.random.lock();
+        let fault = |random: &mut Random| {
             let wait_ms = if random.one_in(20) { 5_000 } else { random.below(40) };
             (wait_ms, random.one_in(15))
         };
+        let (wait_ms, lost) = self.faults.as_ref().map_or((1, false), |faults| fault(&mut faults.lock()));
         sleep(Duration::from_millis(wait_ms)).await;
         if lost || self.store.lock().unreachable {
             return Err(LeaseError::Unavailable("no answer".into()));
@@ -136,7 +137,7 @@ impl LeaseSource for Link {
     /// May be executed after the caller has given up.
     fn give_back(&self, returned: LeaseReturn) -> LeaseFuture<'_, ()> {
         let (store, epoch) = (Arc::clone(&self.store), self.epoch);
-        let late_ms = self.random.lock().below(4_000);
+        let late_ms = self.faults.as_ref().map_or(0, |faults| faults.lock().below(4_000));
         Box::pin(async move {
             self.travel().await?;
             let executed = tokio::spawn(async move {
