@@ -1,9 +1,10 @@
 //! The vocabulary every other crate shares: ids, money, tokens, time, secrets, faults, names, operations.
 //!
-//! Nothing here does I/O, and this crate knows no other crate of the workspace.
+//! Nothing here does I/O (but for [`fault_point`] in debug builds), and this crate knows no other crate of the workspace.
 
 pub mod base62;
 pub mod fault;
+pub mod fault_point;
 pub mod ids;
 pub mod model_name;
 pub mod money;
@@ -12,6 +13,7 @@ pub mod secret;
 pub mod time;
 pub mod tokens;
 
+pub use fault_point::FaultPoint;
 pub use fault::{Fault, RetryAdvice};
 pub use ids::*;
 pub use model_name::{ModelName, ModelPattern};

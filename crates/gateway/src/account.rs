@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use http::HeaderMap;
-use tollgate_core::{Dialect, Fault, NanoUsd, TokenUsage};
+use tollgate_core::{Dialect, Fault, FaultPoint, NanoUsd, TokenUsage};
 use tollgate_ledger::budget::Settled;
 use tollgate_ledger::journal::{JournalError, RecordClass};
 use tollgate_ledger::record::{
@@ -247,7 +247,9 @@ impl Account {
     pub fn settle_append(mut self) -> Closing {
         let Some(mut open) = self.open.take() else { return Closing::default() };
         let settled = std::mem::take(&mut open.settled);
+        FaultPoint::BeforeSettlement.reach();
         let append = open.close(|core, payload| core.journal.append(RecordClass::Settle, payload));
+        FaultPoint::SettlementQueued.reach();
         Closing { append, settled }
     }
 }

@@ -13,6 +13,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use http::Response;
+use tollgate_core::FaultPoint;
 use tollgate_ledger::record::Outcome;
 
 use crate::answer::AnswerBody;
@@ -53,10 +54,14 @@ pub async fn travel(core: &Rc<Core>, accepted: Accepted) -> Response<AnswerBody>
 
 async fn stages(core: &Rc<Core>, accepted: Accepted) -> Result<Response<AnswerBody>, Box<Refused>> {
     let identified = identify::identify(core, accepted).await?;
+    FaultPoint::Identified.reach();
     let throttled = throttle::throttle(core, identified).await?;
+    FaultPoint::Throttled.reach();
     let mut understood = understand::understand(core, throttled).await?;
+    FaultPoint::Understood.reach();
     let admitted = loop {
         let permitted = permit::permit(core, understood).await?;
+        FaultPoint::Permitted.reach();
         let inspected = inspect::inspect(permitted)?;
         let shortlisted = shortlist::shortlist(core, inspected)?;
         let missed = match recall::recall(shortlisted) {
@@ -69,6 +74,7 @@ async fn stages(core: &Rc<Core>, accepted: Accepted) -> Result<Response<AnswerBo
             Admission::Substitute(again) => understood = *again,
         }
     };
+    FaultPoint::Admitted.reach();
     let gone = Rc::new(Cell::new(false));
     if admitted.is_stream() {
         // When the client leaves, this future is dropped, and with it the call to the provider.

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
-use tollgate_core::{Clock, InstanceId, NanoUsd, TokenUsage};
+use tollgate_core::{Clock, FaultPoint, InstanceId, NanoUsd, TokenUsage};
 
 use crate::journal::{JournalError, JournalReader, Position};
 use crate::record::{Intent, ProviderObjectRecord, Settlement};
@@ -274,7 +274,12 @@ impl Shipper {
         let unread = filled.as_ref().err().map(JournalError::to_string);
         let shipment = progress.shipment(self.options.instance_id);
         let shipped = match shipment {
-            Some(shipment) => self.store.ship(shipment).await.map(Some),
+            Some(shipment) => {
+                FaultPoint::BatchRead.reach();
+                let shipped = self.store.ship(shipment).await;
+                FaultPoint::BatchShipped.reach();
+                shipped.map(Some)
+            }
             None => Ok(None),
         };
         match shipped {

@@ -81,6 +81,7 @@ impl Store {
         if shipped.requests < settlements.len() as u64 {
             return Ok(None);
         }
+        FaultPoint::BeforeCommit.reach();
         transaction.commit().await?;
         Ok(Some(shipped))
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use http::HeaderValue;
 use tollgate_catalog::{PriceList, ServiceTier};
-use tollgate_core::{DeploymentId, Dialect, NanoUsd, TokenUsage, UnixMicros};
+use tollgate_core::{DeploymentId, Dialect, FaultPoint, NanoUsd, TokenUsage, UnixMicros};
 use tollgate_ledger::budget::Settled;
 use tollgate_ledger::journal::{Append, RecordClass};
 use tollgate_ledger::record::{Candidate, Intent, JournalEntry, Outcome, UsageRecord, UsageSource, Verdict};
@@ -196,6 +196,7 @@ impl Open {
             upstream_request_id: end.upstream_request_id,
             charges,
         });
+        FaultPoint::AttemptEnded.reach();
     }
 
     /// Ends an attempt whose answer nobody waited for, from what is known without it: its prompt.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::{HeaderName, HeaderValue};
+use tollgate_core::FaultPoint;
 use tollgate_ledger::budget::Settled;
 use tollgate_ledger::journal::{Append, JournalError, RecordClass};
 use tollgate_ledger::record::{BalanceKey, Charge, HoldsChange, JournalEntry};
@@ -29,6 +30,7 @@ impl Future for Closing {
         if let Some(append) = &mut self.append {
             report(ready!(Pin::new(append).poll(context)).map(drop));
         }
+        FaultPoint::SettlementWritten.reach();
         self.append = None;
         self.settled.clear();
         Poll::Ready(())
@@ -77,8 +79,10 @@ impl Account {
 
     /// Sets free what the last attempt held beyond what it was charged, so that the next one can have it.
     pub async fn free_ended_attempt(&mut self) {
+        FaultPoint::BeforeHoldsChange.reach();
         let Some(append) = self.with(Open::write_ended_holds).flatten() else { return };
         report(append.await.map(drop));
+        FaultPoint::HoldsChanged.reach();
         self.with(|open| open.settled.clear());
     }
 

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use tollgate_catalog::{PriceList, PriceProblem, ServiceTier};
-use tollgate_core::{RetryAdvice, UnixMicros};
+use tollgate_core::{FaultPoint, RetryAdvice, UnixMicros};
 use tollgate_state::governance::CallFacts;
 use tollgate_wire::{ErrorKind, Field, input_bound_tokens};
 
@@ -95,6 +95,7 @@ async fn take_limits(core: &Core, permitted: &mut Permitted, terms: &Terms) -> R
     let governed = &understood.published.governed;
     let taking = throttling::take_understood(core, governed, &facts(permitted), body_bytes, terms).await?;
     permitted.understood.account.hold(taking);
+    FaultPoint::LimitsTaken.reach();
     Ok(())
 }
 

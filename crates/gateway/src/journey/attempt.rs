@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tollgate_core::RetryAdvice;
+use tollgate_core::{FaultPoint, RetryAdvice};
 use tollgate_ledger::record::{Candidate, Verdict};
 
 use super::admit::{Admitted, Terms, cannot_record};
@@ -114,7 +114,9 @@ async fn reserve(
         return Ok(first);
     }
     account.free_ended_attempt().await;
-    engage(core, &call.view(account, terms), eligible).await
+    let reserved = engage(core, &call.view(account, terms), eligible).await;
+    FaultPoint::ReservedAgain.reach();
+    reserved
 }
 
 /// No budget or limit lets another attempt be made: the failure before it is the answer, if there was one.
@@ -157,7 +159,9 @@ async fn try_one(
         input_bound_tokens: terms.input_bound_tokens,
         reservation,
     };
+    FaultPoint::BeforeIntent.reach();
     if let Some(intent) = account.begin_attempt(plan) {
+        FaultPoint::IntentQueued.reach();
         match intent.await {
             Ok(_) => {}
             Err(_) => {
@@ -165,6 +169,7 @@ async fn try_one(
             }
         }
     }
+    FaultPoint::IntentWritten.reach();
     let served = send::send(core, call, eligible, outbound, &terms, account).await?;
     Ok((served, terms))
 }

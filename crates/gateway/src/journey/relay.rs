@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use tollgate_core::FaultPoint;
 use tollgate_wire::Field;
 
 use super::attempt::{Attempted, Call, ProviderAnswer, Served, StreamAnswer, WholeAnswer};
@@ -62,6 +63,7 @@ async fn whole(
         insert(&mut headers, COST_USD, &cost.to_string());
     }
     account.settle().await;
+    FaultPoint::AnswerLeaves.reach();
     respond(status, headers, AnswerBody::full(answer.body))
 }
 

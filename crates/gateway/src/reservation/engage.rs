@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::HeaderMap;
-use tollgate_core::{ModelPattern, Operation, UnixMicros};
+use tollgate_core::{FaultPoint, ModelPattern, Operation, UnixMicros};
 use tollgate_ledger::budget::Hold;
 use tollgate_state::governance::{CallFacts, Upstream};
 use tollgate_wire::Peeked;
@@ -51,6 +51,7 @@ pub async fn engage(core: &Core, view: &CallView<'_>, eligible: &Eligible) -> Re
     if wish.is_empty() {
         return Ok(reservation);
     }
+    FaultPoint::BeforeReserve.reach();
     let (hold, size, output_cap_tokens) = match reserve(core, view, &wish).await {
         Ok(reserved) => reserved,
         Err(denied) => {
@@ -59,6 +60,7 @@ pub async fn engage(core: &Core, view: &CallView<'_>, eligible: &Eligible) -> Re
         }
     };
     reservation.hold = Some(hold);
+    FaultPoint::Reserved.reach();
     reservation.input_tokens = size.bound.map_or(0, |bound| bound.input_tokens);
     reservation.stepped = wish.stepped(&size);
     reservation.output_cap_tokens = output_cap_tokens;

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::response::Parts;
 use http_body_util::BodyExt;
+use tollgate_core::FaultPoint;
 use tollgate_upstream::InboundBody;
 use tollgate_wire::{ErrorKind, ObserverOptions, StreamObserver};
 
@@ -72,6 +73,7 @@ impl FirstContent {
             return Err(Failure::retryable(problem));
         }
         account.first_token();
+        FaultPoint::FirstContent.reach();
         let upstream_dialect = eligible.dialect;
         let target = Arc::clone(&eligible.target);
         Ok(StreamAnswer { target, head, upstream: body, upstream_dialect, observer, held, translation })

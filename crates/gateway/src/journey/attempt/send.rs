@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, response};
-use tollgate_core::{Dialect, Operation, RequestId, UnixMicros};
+use tollgate_core::{Dialect, FaultPoint, Operation, RequestId, UnixMicros};
 use tollgate_providers::{Classification, classify};
 use tollgate_state::governance::CallFacts;
 use tollgate_state::{Model, Principal};
@@ -168,11 +168,13 @@ pub(super) async fn send(
     account.name_attempt(request.headers_mut());
     let (head, ()) = request.into_parts();
     account.dispatched();
+    FaultPoint::BeforeSend.reach();
     let sent = core.client.send(&target.origin, head, outbound.body, &target.timeouts).await;
     let response = match sent {
         Ok(response) => response,
         Err(error) => return Err(Failure::unanswered(core, call, target, &error, account).await),
     };
+    FaultPoint::AnswerHead.reach();
     let first_byte = Duration::from_micros(account.attempt_elapsed_us());
     let (mut head, body) = response.into_parts();
     target.keep_secret(&mut head.headers);
@@ -216,6 +218,7 @@ pub(super) fn end_unserved(
         measured,
         upstream_request_id: head.and_then(|head| upstream_request_id(&head.headers)),
     });
+    FaultPoint::AttemptFailed.reach();
 }
 
 /// The provider's own id of an exchange, under any of the names in use.

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use http::response::Parts;
 use http_body_util::{BodyExt, Limited};
-use tollgate_core::Operation;
+use tollgate_core::{FaultPoint, Operation};
 use tollgate_ledger::record::Outcome;
 use tollgate_upstream::{InboundBody, ReadError};
 use tollgate_wire::translate::translate_response;
@@ -48,6 +48,7 @@ impl Reading {
             }
         };
         account.first_token();
+        FaultPoint::AnswerRead.reach();
         let answer = match read_answer(eligible.dialect, &body) {
             Ok(answer) => answer,
             Err(bad) => {
@@ -61,6 +62,7 @@ impl Reading {
             return Err(broken(core, call, eligible, &head, "error_in_answer", told, account).await);
         }
         let measured = measure(call, eligible, terms, &answer, &body).await;
+        FaultPoint::AnswerMeasured.reach();
         let (body, losses) = match &translation {
             None => (body, Vec::new()),
             Some(translation) => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http_body::Body;
 use http_body_util::BodyExt;
-use tollgate_core::Fault;
+use tollgate_core::{Fault, FaultPoint};
 use tollgate_ledger::record::Outcome;
 use tollgate_upstream::InboundBody;
 
@@ -19,6 +19,10 @@ impl Flow {
     pub fn close(self: Box<Self>, ending: Ending) -> Settling {
         let mut this = *self;
         let whole = ending == Ending::Complete;
+        match ending {
+            Ending::ClientGone => FaultPoint::ClientGone.reach(),
+            _ => FaultPoint::StreamComplete.reach(),
+        }
         release(this.upstream, whole);
         if whole {
             let (id, handed_out) = (this.observer.response_id(), this.observer.handed_out());

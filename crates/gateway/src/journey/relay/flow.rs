@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::Body;
+use tollgate_core::FaultPoint;
 use tollgate_upstream::InboundBody;
 use tollgate_wire::translate::{StreamState, StreamTranslator};
 use tollgate_wire::{ErrorBody, ErrorKind, SseReader, StreamObserver, stream_error_event};
@@ -121,6 +122,7 @@ impl Flow {
         match ready!(Pin::new(&mut self.upstream).poll_frame(context)) {
             Some(Ok(frame)) => {
                 let Ok(chunk) = frame.into_data() else { return Poll::Ready(()) };
+                FaultPoint::StreamChunk.reach();
                 if self.translation.is_some() {
                     // The observer only watches; what it would relay is in the wrong dialect.
                     drop(self.observer.push(chunk.clone()));

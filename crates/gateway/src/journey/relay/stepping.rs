@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use tollgate_core::FaultPoint;
 use tollgate_ledger::journal::Append;
 
 use super::flow::Flow;
@@ -45,6 +46,7 @@ impl Flow {
         if !reservation.needs_step(produced_tokens) {
             return;
         }
+        FaultPoint::StepWanted.reach();
         let Some(mut reservation) = self.account.take_reservation() else { return };
         let core = Rc::clone(&self.core);
         self.stepping = Some(Stepping::Reserving(Box::pin(async move {
@@ -61,6 +63,7 @@ impl Flow {
             let holds = reservation.holds();
             self.account.put_reservation(reservation);
             self.stepping = None;
+            FaultPoint::StepReserved.reach();
             match stepped {
                 Ok(()) => self.stepping = self.account.write_holds(holds).map(Stepping::Writing),
                 Err(denied) => {
@@ -71,6 +74,7 @@ impl Flow {
         }
         if let Some(Stepping::Writing(append)) = &mut self.stepping {
             let written = ready!(Pin::new(append).poll(context)).map(drop);
+            FaultPoint::StepWritten.reach();
             self.stepping = None;
             if !is_kept(&written) {
                 self.break_off_unpaid(&cannot_record(), chunks);
