@@ -10,7 +10,7 @@ mod rollup;
 
 use std::collections::{HashMap, HashSet};
 
-use tollgate_core::{InstanceId, ModelId, RequestId};
+use tollgate_core::{FaultPoint, InstanceId, ModelId, RequestId};
 use tollgate_ledger::journal::Position;
 use tollgate_ledger::record::Settlement;
 use tollgate_ledger::shipper::{RecordStore, ShipError, ShipFuture, Shipment, Shipped, ShippingPosition};
