@@ -13,8 +13,8 @@ pub mod secret;
 pub mod time;
 pub mod tokens;
 
-pub use fault_point::FaultPoint;
 pub use fault::{Fault, RetryAdvice};
+pub use fault_point::FaultPoint;
 pub use ids::*;
 pub use model_name::{ModelName, ModelPattern};
 pub use money::{NanoUsd, NanoUsdPerMillion};

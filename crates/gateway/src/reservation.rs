@@ -15,6 +15,7 @@ use tollgate_core::{DeploymentId, NanoUsd, TokenUsage, UnixMicros};
 use tollgate_ledger::budget::{Hold, Settled};
 use tollgate_ledger::record::Charge;
 use tollgate_state::governance::BudgetObject;
+use tollgate_wire::OutputCap;
 
 pub use engage::{CallView, engage};
 pub use refusal::Denied;
@@ -40,7 +41,7 @@ pub struct Reservation {
     input_tokens: u64,
     stepped: Option<Stepped>,
     /// The output cap of one choice, where a budget sets or lowers it.
-    pub output_cap_tokens: Option<u64>,
+    pub output_cap: Option<OutputCap>,
     /// Limits of the provider and the deployment.
     taking: Taking,
 }
@@ -111,7 +112,7 @@ impl Reservation {
             pricing: None,
             input_tokens: 0,
             stepped: None,
-            output_cap_tokens: None,
+            output_cap: None,
             taking,
         }
     }

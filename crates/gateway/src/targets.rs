@@ -121,11 +121,6 @@ impl Target {
         Some((route.dialect, path))
     }
 
-    /// Whether it takes OpenAI's present name of the output cap in chat requests.
-    pub fn takes_max_completion_tokens(&self) -> bool {
-        &*self.kind.kind == "openai"
-    }
-
     /// Whether bytes of the provider's tell its secret, plainly or escaped as in JSON.
     pub fn tells_secret(&self, bytes: &[u8]) -> bool {
         self.secrecy.is_told_by(bytes)

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use http::HeaderValue;
 use tollgate_catalog::{PriceList, ServiceTier};
-use tollgate_core::{DeploymentId, Dialect, FaultPoint, NanoUsd, TokenUsage, UnixMicros};
+use tollgate_core::{DeploymentId, Dialect, FaultPoint, Operation, TokenUsage, UnixMicros};
 use tollgate_ledger::budget::Settled;
 use tollgate_ledger::journal::{Append, RecordClass};
 use tollgate_ledger::record::{Candidate, Intent, JournalEntry, Outcome, UsageRecord, UsageSource, Verdict};
@@ -157,9 +157,11 @@ impl Open {
     fn end(&mut self, end: AttemptEnd) {
         let Some(pending) = self.pending.take() else { return };
         let plan = pending.plan;
-        let cost = price(&plan, &end.measured.usage, pending.started_at);
+        let is_billed = end.served && self.settlement.request.operation != Operation::CountTokens;
+        let usage = &end.measured.usage;
+        let cost = plan.prices.charge(usage, is_billed, plan.tier, pending.started_at);
         let now = self.core.gateway.clock.now();
-        let settled = plan.reservation.settle(now, &end.measured.usage, cost);
+        let settled = plan.reservation.settle(now, usage, cost);
         let charges = settled.as_ref().map(Settled::charges).unwrap_or_default();
         self.settled.extend(settled);
         let deployment = &plan.target.deployment;
@@ -219,17 +221,6 @@ impl Open {
         };
         self.end(end);
     }
-}
-
-/// What an attempt costs; `None` when nobody knows. Nothing consumed costs nothing at any price.
-fn price(plan: &AttemptPlan, usage: &TokenUsage, at: UnixMicros) -> Option<NanoUsd> {
-    if usage.is_zero() {
-        return Some(NanoUsd::ZERO);
-    }
-    // A free model is free at any tier, named or not.
-    let tier = plan.tier.or_else(|| plan.prices.is_free().then(ServiceTier::default))?;
-    let cost = plan.prices.cost(usage, tier, at).ok()?;
-    Some(cost.amount_nano_usd)
 }
 
 const fn add(sum: &mut TokenUsage, more: &TokenUsage) {

@@ -8,10 +8,7 @@ use tollgate_catalog::{Capabilities, ExtraCharge, Limits, ModelFacts, PriceList,
 use tollgate_core::{Dialect, NanoUsd, Operation, UnixMicros};
 use tollgate_wire::{Beyond, BeyondText, Field, Peeked, input_bound_tokens};
 
-mod budgeted;
 mod refusal;
-
-pub use budgeted::reservation;
 
 /// What of a call decides how much it can use, wherever it is served.
 #[derive(Debug, Clone, Copy)]

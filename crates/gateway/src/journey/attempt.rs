@@ -145,9 +145,10 @@ async fn try_one(
     reservation: Reservation,
     account: &mut Account,
 ) -> Result<(Served, Terms), Failure> {
-    let cap = reservation.output_cap_tokens;
+    let output_cap = reservation.output_cap;
+    let cap = output_cap.map(|cap| cap.tokens);
     let terms = Terms { output_cap_tokens: cap.or(terms.output_cap_tokens), ..*terms };
-    let outbound = outbound::prepare(call, eligible, cap)?;
+    let outbound = outbound::prepare(call, eligible, output_cap)?;
     account.translated(eligible.dialect, outbound.losses());
     account.capped(cap);
     let plan = AttemptPlan {

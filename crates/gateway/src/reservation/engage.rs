@@ -6,12 +6,13 @@ use http::HeaderMap;
 use tollgate_core::{FaultPoint, ModelPattern, Operation, UnixMicros};
 use tollgate_ledger::budget::Hold;
 use tollgate_state::governance::{CallFacts, Upstream};
-use tollgate_wire::Peeked;
+use tollgate_wire::{OutputCap, Peeked, lowest_output_cap};
 
 use super::refusal::Denied;
-use super::wish::{Size, Wish};
+use super::wish::{Size, Wish, first_tokens};
 use super::{Basis, Pricing, Reservation};
 use crate::core::Core;
+use crate::estimate::exact::exact_input_tokens;
 use crate::estimate::worst_case::CallBound;
 use crate::governed::Governed;
 use crate::journey::admit::Terms;
@@ -36,6 +37,13 @@ pub struct CallView<'call> {
     pub model: (&'call ModelPattern, &'call str),
 }
 
+impl CallView<'_> {
+    /// The provider's name for the model.
+    pub(super) fn upstream_model<'name>(&'name self, eligible: &'name Eligible) -> &'name str {
+        eligible.target.deployment.upstream_model(self.model.0, self.model.1)
+    }
+}
+
 /// Reserves what an attempt needs at a deployment, or says what stands in the way.
 pub async fn engage(core: &Core, view: &CallView<'_>, eligible: &Eligible) -> Result<Reservation, Denied> {
     let deployment = &eligible.target.deployment;
@@ -43,8 +51,7 @@ pub async fn engage(core: &Core, view: &CallView<'_>, eligible: &Eligible) -> Re
     let facts = CallFacts { upstream: Some(upstream), ..view.facts };
     let body_bytes = view.peeked.body().len();
     let taking = throttling::take_upstream(core, view.governed, &facts, body_bytes, view.terms).await?;
-    let upstream_model = deployment.upstream_model(view.model.0, view.model.1);
-    let prices = Arc::clone(deployment.prices(upstream_model));
+    let prices = Arc::clone(deployment.prices(view.upstream_model(eligible)));
     let pricing = Pricing { prices, tier: view.terms.tier, at: view.started_at };
     let wish = Wish::new(view, &facts, eligible, pricing)?;
     let mut reservation = Reservation::new(deployment.id, taking);
@@ -52,7 +59,7 @@ pub async fn engage(core: &Core, view: &CallView<'_>, eligible: &Eligible) -> Re
         return Ok(reservation);
     }
     FaultPoint::BeforeReserve.reach();
-    let (hold, size, output_cap_tokens) = match reserve(core, view, &wish).await {
+    let (hold, size, output_cap) = match reserve(core, view, &wish, eligible).await {
         Ok(reserved) => reserved,
         Err(denied) => {
             reservation.abandon();
@@ -63,7 +70,7 @@ pub async fn engage(core: &Core, view: &CallView<'_>, eligible: &Eligible) -> Re
     FaultPoint::Reserved.reach();
     reservation.input_tokens = size.bound.map_or(0, |bound| bound.input_tokens);
     reservation.stepped = wish.stepped(&size);
-    reservation.output_cap_tokens = output_cap_tokens;
+    reservation.output_cap = output_cap;
     (reservation.claims, reservation.pricing) = wish.into_claimed();
     Ok(reservation)
 }
@@ -74,14 +81,22 @@ async fn reserve(
     core: &Core,
     view: &CallView<'_>,
     wish: &Wish<'_>,
-) -> Result<(Hold, Size, Option<u64>), Denied> {
-    let size = wish.size();
+    eligible: &Eligible,
+) -> Result<(Hold, Size, Option<OutputCap>), Denied> {
+    let mut size = wish.size();
     let mut denied = match take(core, wish, &size).await {
         Ok(hold) => return Ok((hold, size, None)),
         Err(denied) => denied,
     };
     if !denied.may_shrink() {
         return Err(denied);
+    }
+    if let Some(counted) = counted_input(view, eligible, &size).await {
+        size.bound = size.bound.map(|bound| CallBound { input_tokens: counted, ..bound });
+        match take(core, wish, &size).await {
+            Ok(hold) => return Ok((hold, size, None)),
+            Err(again) => denied = again,
+        }
     }
     // Others reserve at the same time: what was left a moment ago may not be there any more.
     for _ in 0..3 {
@@ -103,8 +118,21 @@ async fn take(core: &Core, wish: &Wish<'_>, size: &Size) -> Result<Hold, Denied>
     reserved.map_err(|shortage| Denied::short(shortage, config, &amounts, now))
 }
 
+/// A count of the prompt that is a bound as well, where the model's tokenizer is known and it says less.
+async fn counted_input(view: &CallView<'_>, eligible: &Eligible, size: &Size) -> Option<u64> {
+    let bound = size.bound?.input_tokens;
+    let kind = &eligible.target.deployment.provider.kind;
+    let counted = exact_input_tokens(kind, view.upstream_model(eligible), view.peeked).await?;
+    (counted < bound).then_some(counted)
+}
+
 /// The largest output that all budgets can pay for now, and the cap of one answer that keeps the call within it.
-fn affordable(core: &Core, view: &CallView<'_>, wish: &Wish<'_>, size: &Size) -> Option<(Size, Option<u64>)> {
+fn affordable(
+    core: &Core,
+    view: &CallView<'_>,
+    wish: &Wish<'_>,
+    size: &Size,
+) -> Option<(Size, Option<OutputCap>)> {
     let bound = size.bound?;
     let left = LeftForOutput::of(core, wish, &bound)?;
     let mut smaller = *size;
@@ -112,19 +140,24 @@ fn affordable(core: &Core, view: &CallView<'_>, wish: &Wish<'_>, size: &Size) ->
     if let Some(tokens) = left.whole.filter(|tokens| bound.output_tokens().is_none_or(|most| *tokens < most))
     {
         let one = tokens.checked_sub(bound.uncapped_output_tokens)? / bound.choices;
-        if !wish.may_clamp(view.terms.output_cap_tokens.is_some()) || one < LEAST_CAP_TOKENS {
+        let least = LEAST_CAP_TOKENS.max(lowest_output_cap(view.peeked));
+        if !wish.may_clamp(view.terms.output_cap_tokens.is_some()) || one < least {
             return None;
         }
         smaller.bound = Some(bound.with_cap(one));
-        cap = Some(one);
+        cap = Some(OutputCap { tokens: one, add_as: wish.cap_field? });
     }
-    let most = smaller.bound.and_then(|bound| bound.output_tokens()).unwrap_or(u64::MAX);
-    let first = left.step.unwrap_or(u64::MAX).min(smaller.first_tokens);
+    let Some(step) = left.step else { return Some((smaller, cap)) };
+    let wanted = smaller.bound.map_or(smaller.first_tokens, |bound| first_tokens(&bound));
+    smaller.first_tokens = wanted.min(step);
     // What is made unseen cannot be stopped in time, so nothing less than all of it will do.
-    let least = LEAST_CAP_TOKENS.saturating_mul(bound.choices).saturating_add(bound.uncapped_output_tokens);
-    let least = if bound.hides_output { most } else { least };
-    smaller.first_tokens = first.min(most);
-    (smaller.first_tokens >= least.min(most)).then_some((smaller, cap))
+    let least = if bound.hides_output {
+        wanted
+    } else {
+        let few = LEAST_CAP_TOKENS.saturating_mul(bound.choices);
+        few.saturating_add(bound.uncapped_output_tokens).min(wanted)
+    };
+    (smaller.first_tokens >= least).then_some((smaller, cap))
 }
 
 /// Output tokens that are left beside the prompt: for claims of the whole call, and for stepped ones.

@@ -6,6 +6,8 @@ use tollgate_core::NanoUsd;
 use tollgate_ledger::budget::{BudgetLine, Claim};
 use tollgate_state::governance::{BudgetMode, BudgetObject, CallFacts, Clamp, Member, Unpriced};
 
+use tollgate_wire::Field;
+
 use super::engage::CallView;
 use super::refusal::Denied;
 use super::{Basis, Claimed, Pricing, STEP_TOKENS, Stepped};
@@ -18,6 +20,8 @@ pub(super) struct Wish<'call> {
     pub pricing: Pricing,
     /// What the call can use here at most; unknown only where every claim can do without.
     bound: Option<CallBound>,
+    /// Where an output cap can be set or lowered.
+    pub cap_field: Option<Field>,
 }
 
 pub(super) struct WishedClaim<'call> {
@@ -48,16 +52,18 @@ impl<'call> Wish<'call> {
             found.extend(view.governed.budget(slot).map(|(config, line)| (config, line, member)));
         });
         if found.is_empty() {
-            return Ok(Self { claims: Vec::new(), pricing, bound: None });
+            return Ok(Self { claims: Vec::new(), pricing, bound: None, cap_field: None });
         }
-        let bound = bound(view, eligible);
+        let asked = Asked::of(view.operation, view.peeked);
+        let offer = offer(view, eligible);
+        let bound = asked.bound(&offer);
         let mut claims = Vec::with_capacity(found.len());
         for (config, line, member) in found {
             if let Some(basis) = basis(config, &pricing, &bound, view.stream)? {
                 claims.push(WishedClaim { config, line, member, basis });
             }
         }
-        Ok(Self { claims, pricing, bound: bound.ok() })
+        Ok(Self { claims, pricing, bound: bound.ok(), cap_field: asked.cap_field(&offer) })
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -131,7 +137,7 @@ impl<'call> Wish<'call> {
 }
 
 /// With how many output tokens a stepped stream begins: all where they may be made unseen, else one step.
-fn first_tokens(bound: &CallBound) -> u64 {
+pub(super) fn first_tokens(bound: &CallBound) -> u64 {
     let step = STEP_TOKENS.saturating_mul(bound.choices).saturating_add(uncounted_tokens(bound));
     match bound.output_tokens() {
         Some(most) if bound.hides_output => most,
@@ -145,15 +151,14 @@ const fn uncounted_tokens(bound: &CallBound) -> u64 {
     bound.uncapped_output_tokens
 }
 
-fn bound(view: &CallView<'_>, eligible: &Eligible) -> Result<CallBound, Unbounded> {
+fn offer<'call>(view: &CallView<'call>, eligible: &'call Eligible) -> Offer<'call> {
     let deployment = &eligible.target.deployment;
-    let offer = Offer {
+    Offer {
         kind: &deployment.provider.kind,
         dialect: eligible.dialect,
-        facts: deployment.facts(deployment.upstream_model(view.model.0, view.model.1)),
+        facts: deployment.facts(view.upstream_model(eligible)),
         beta: view.headers.get("anthropic-beta").and_then(|value| value.to_str().ok()),
-    };
-    Asked::of(view.operation, view.peeked).bound(&offer)
+    }
 }
 
 /// How a budget counts the attempt; `None` when it does not.

@@ -52,11 +52,11 @@ impl Outbound {
 /// Where a model's maximum output is unknown and the dialect demands one.
 const DEFAULT_MAX_OUTPUT_TOKENS: u64 = 4_096;
 
-/// Puts the call into the form in which a target takes it. `output_cap_tokens` is set or lowered to by a budget.
+/// Puts the call into the form in which a target takes it. A budget may set or lower the output cap.
 pub(super) fn prepare(
     call: &Call,
     eligible: &Eligible,
-    output_cap_tokens: Option<u64>,
+    output_cap: Option<OutputCap>,
 ) -> Result<Outbound, Failure> {
     let target = &eligible.target;
     let Some((dialect, path)) = target.route(call.operation, call.dialect) else {
@@ -68,16 +68,13 @@ pub(super) fn prepare(
     let uri = with_query(path, call.query.as_deref().filter(|_| dialect == call.dialect));
     if dialect != call.dialect {
         let uri = Uri::from(path.clone());
-        return translated(call, target, dialect, upstream_model, output_cap_tokens, headers, uri);
+        return translated(call, target, dialect, upstream_model, output_cap, headers, uri);
     }
     let wants_stream_usage = call.stream
         && target.kind.stream_usage_option
         && matches!(dialect, Dialect::OpenaiChat | Dialect::OpenaiCompletions);
-    let edits = Edits {
-        model: None,
-        include_usage: wants_stream_usage && !call.peeked.wants_usage(),
-        output_cap: output_cap_tokens.and_then(|tokens| output_cap(target, dialect, tokens)),
-    };
+    let edits =
+        Edits { model: None, include_usage: wants_stream_usage && !call.peeked.wants_usage(), output_cap };
     let renamed = renamed(call, target, &upstream_model);
     let body = match (&renamed, edits.include_usage, edits.output_cap) {
         (None, false, None) => OutboundBody::from(call.peeked.body().clone()),
@@ -85,13 +82,6 @@ pub(super) fn prepare(
     };
     let remove_usage_event = wants_stream_usage && !call.peeked.wants_usage();
     Ok(Outbound { uri, headers, body, upstream_model, translation: None, remove_usage_event })
-}
-
-/// A cap under the name that the target takes: only OpenAI itself has given up `max_tokens`.
-fn output_cap(target: &Target, dialect: Dialect, tokens: u64) -> Option<OutputCap> {
-    let cap = OutputCap::for_dialect(dialect, tokens)?;
-    let is_old = dialect == Dialect::OpenaiChat && !target.takes_max_completion_tokens();
-    Some(if is_old { OutputCap { add_as: Field::MaxTokens, ..cap } } else { cap })
 }
 
 fn spliced(call: &Call, edits: &Edits<'_>) -> OutboundBody {
@@ -115,7 +105,7 @@ fn translated(
     target: &Target,
     dialect: Dialect,
     upstream_model: Box<str>,
-    output_cap_tokens: Option<u64>,
+    output_cap: Option<OutputCap>,
     mut headers: HeaderMap,
     uri: Uri,
 ) -> Result<Outbound, Failure> {
@@ -124,10 +114,10 @@ fn translated(
     let default = Capabilities::default();
     let context = RequestContext {
         upstream_model: &upstream_model,
-        default_max_output_tokens: output_cap_tokens
-            .or(facts.and_then(|facts| facts.limits.max_output_tokens))
+        default_max_output_tokens: facts
+            .and_then(|facts| facts.limits.max_output_tokens)
             .unwrap_or(DEFAULT_MAX_OUTPUT_TOKENS),
-        output_cap_tokens: None,
+        output_cap_tokens: output_cap.map(|cap| cap.tokens),
         capabilities: Capabilities {
             sampling_params: known.sampling_params.unwrap_or(default.sampling_params),
             adaptive_thinking: known.adaptive_thinking.unwrap_or(default.adaptive_thinking),
@@ -139,7 +129,7 @@ fn translated(
                 .native_structured_output
                 .unwrap_or(default.native_structured_output),
             reasoning_effort: known.reasoning.unwrap_or(default.reasoning_effort),
-            max_completion_tokens: target.takes_max_completion_tokens(),
+            max_completion_tokens: &*target.kind.kind == "openai",
             ..default
         },
     };

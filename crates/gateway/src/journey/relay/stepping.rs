@@ -42,7 +42,7 @@ impl Flow {
             return;
         }
         let Some(reservation) = self.account.reservation().filter(|one| one.is_stepped()) else { return };
-        let produced_tokens = 0;
+        let produced_tokens = self.observer.output_bound_tokens();
         if !reservation.needs_step(produced_tokens) {
             return;
         }
