@@ -25,12 +25,15 @@ fn main() {
     let (book, lines) = book_of(4, WindowKind::RollingS(3_600), None);
     let cost = cpu_time(|call| spend(&book, &lines, |_| Member::All, call));
     println!(" 4 scopes, rolling windows: {} ns", cost.as_nanos() / CALLS);
-    for keys in [1, 100_000] {
+    for (keys, each_of) in [(1, 4), (100_000, 2), (100_000, 4)] {
         let (book, lines) = book_of(4, WindowKind::Month, Some(Each::Key));
-        let member = |call: u128| Member::Id((call * 7_919 % keys).to_le_bytes());
-        (0..keys).for_each(|call| spend(&book, &lines, |_| member(call), call));
-        let cost = cpu_time(|call| spend(&book, &lines, |_| member(call), call));
-        println!(" 4 scopes, each of {keys:>6} keys: {} ns", cost.as_nanos() / CALLS);
+        let member = |slot: usize, call: u128| {
+            let key = Member::Id((call * 7_919 % keys).to_le_bytes());
+            if slot < each_of { key } else { Member::All }
+        };
+        (0..keys).for_each(|call| spend(&book, &lines, |slot| member(slot, call), call));
+        let cost = cpu_time(|call| spend(&book, &lines, |slot| member(slot, call), call));
+        println!(" 4 scopes, {each_of} of them each of {keys:>6} keys: {} ns", cost.as_nanos() / CALLS);
     }
     for threads in [1, 2, 4, 16] {
         let (book, lines) = book_of(1, WindowKind::Month, None);
