@@ -159,6 +159,8 @@ typed_ids! {
     WebhookId = "hook";
     /// Something that somebody should know.
     AlertId = "alert";
+    /// What somebody decided about a balance.
+    LedgerEntryId = "entry";
 }
 
 #[cfg(test)]

@@ -35,6 +35,8 @@ pub struct Shipment<'a> {
     /// Whose data directory the journal is in.
     pub instance_id: InstanceId,
     pub core: u16,
+    /// The run of the process that wrote the settlements; a shipment never mixes two.
+    pub epoch: u64,
     /// Where the records begin: the stored position.
     pub from: Position,
     /// Where they end, behind `from`: the position that is stored with them.
@@ -84,6 +86,12 @@ pub trait RecordStore: Send + Sync {
     /// Stores the records and the new position in one transaction, if the stored position is `from`. Requests that are
     /// there already stay as they are.
     fn ship<'a>(&'a self, shipment: Shipment<'a>) -> ShipFuture<'a, Shipped>;
+
+    /// All that the epochs before this one wrote, on these cores, is shipped: nothing more comes from them. Said again
+    /// after a restart. A store that does not stand there on each core has lost something, changes nothing, and answers
+    /// with the position that it has.
+    fn end_epochs<'a>(&'a self, instance_id: InstanceId, before: u64, cores: &'a [u16])
+    -> ShipFuture<'a, ()>;
 }
 
 /// Says what an interrupted attempt with this usage is taken to have cost.
@@ -136,6 +144,8 @@ pub struct Shipper {
     cores: BTreeMap<u16, Progress>,
     retry: Duration,
     retire_at: Instant,
+    /// Whether the store knows that the epochs before this one are shipped.
+    epochs_ended: bool,
 }
 
 impl Shipper {
@@ -158,6 +168,7 @@ impl Shipper {
             cores: BTreeMap::new(),
             retry: options.first_retry,
             retire_at: Instant::now(),
+            epochs_ended: false,
             options,
         }
     }
@@ -237,11 +248,32 @@ impl Shipper {
             behind = still_behind;
             healthy &= self.retire().await;
         }
+        healthy = healthy && self.end_epochs().await;
         if healthy {
             self.status.current_as_of(begun);
             self.recovered();
         }
         healthy
+    }
+
+    /// Every core was read and shipped beyond the epochs of earlier processes.
+    async fn end_epochs(&mut self) -> bool {
+        if self.epochs_ended {
+            return true;
+        }
+        let ShipperOptions { instance_id, running_epoch, .. } = self.options;
+        let cores: Vec<u16> = self.cores.keys().copied().collect();
+        match self.store.end_epochs(instance_id, running_epoch, &cores).await {
+            Ok(()) => self.epochs_ended = true,
+            Err(error) => {
+                if let ShipError::PositionMismatch { .. } = error {
+                    self.cores.clear();
+                    self.stored = None;
+                }
+                self.failed(&error.to_string());
+            }
+        }
+        self.epochs_ended
     }
 
     async fn know_positions(&mut self) -> bool {
@@ -298,6 +330,7 @@ impl Shipper {
                 if let ShipError::PositionMismatch { .. } = error {
                     self.cores.remove(&core);
                     self.stored = None;
+                    self.epochs_ended = false;
                 }
                 self.measure();
                 self.failed(&error.to_string());
@@ -339,7 +372,9 @@ impl Shipper {
                 Err(error) => tracing::warn!(core, %error, "shipped journal segments could not be deleted"),
             }
         }
-        self.cores.len() == known
+        let all_there = self.cores.len() == known;
+        self.epochs_ended &= all_there;
+        all_there
     }
 
     fn failed(&self, reason: &str) {

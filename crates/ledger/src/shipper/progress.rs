@@ -17,6 +17,21 @@ pub(super) enum Filled {
     Full,
 }
 
+/// An entry of the journal, read and decoded.
+enum Read {
+    Record { position: Position, record: Result<JournalRecord, RecordError> },
+    Damage(Damage),
+}
+
+impl Read {
+    const fn epoch(&self) -> u64 {
+        match self {
+            Self::Record { position, .. } => position.epoch,
+            Self::Damage(damage) => damage.to.epoch,
+        }
+    }
+}
+
 pub(super) struct Progress {
     core: u16,
     /// What the store has.
@@ -26,6 +41,10 @@ pub(super) struct Progress {
     read: Position,
     open: OpenRequests,
     settlements: Vec<Settlement>,
+    /// The epoch that the settlements are of.
+    settled_epoch: u64,
+    /// The first entry of another epoch, read while settlements of the one before were waiting.
+    held: Option<Read>,
     provider_objects: Vec<ProviderObjectRecord>,
     /// How many of the settlements are of interrupted requests.
     interrupted: u64,
@@ -40,6 +59,8 @@ impl Progress {
             read: stored.floor,
             open: OpenRequests::default(),
             settlements: Vec::new(),
+            settled_epoch: stored.position.epoch,
+            held: None,
             provider_objects: Vec::new(),
             interrupted: 0,
         }
@@ -78,26 +99,36 @@ impl Progress {
             if self.settlements.len() >= options.batch_settlements {
                 return Ok(Filled::Full);
             }
-            match reader.next(self.core)? {
-                Some(Entry::Record { position, payload }) => {
-                    if position.epoch > self.read.epoch {
-                        self.interrupt_before(position.epoch, options, price);
-                    }
-                    self.take(position, JournalRecord::decode(payload), status);
-                }
-                Some(Entry::Damage(damage)) => {
-                    if damage.to.epoch > self.read.epoch {
-                        self.interrupt_before(damage.to.epoch, options, price);
-                    }
-                    self.skip(&damage, status);
-                }
-                None => {
-                    self.end_history(options, price);
-                    return Ok(Filled::CaughtUp);
-                }
+            let Some(entry) = self.next(reader)? else {
+                self.end_history(options, price);
+                return Ok(Filled::CaughtUp);
+            };
+            if entry.epoch() > self.read.epoch {
+                self.interrupt_before(entry.epoch(), options, price);
+                self.read = Position { epoch: entry.epoch(), offset: 0 };
+            }
+            if entry.epoch() != self.settled_epoch && !self.settlements.is_empty() {
+                self.held = Some(entry);
+                return Ok(Filled::Full);
+            }
+            match entry {
+                Read::Record { position, record } => self.take(position, record, status),
+                Read::Damage(damage) => self.skip(&damage, status),
             }
         }
         Ok(Filled::Full)
+    }
+
+    fn next(&mut self, reader: &mut JournalReader) -> Result<Option<Read>, JournalError> {
+        if let Some(held) = self.held.take() {
+            return Ok(Some(held));
+        }
+        Ok(reader.next(self.core)?.map(|entry| match entry {
+            Entry::Record { position, payload } => {
+                Read::Record { position, record: JournalRecord::decode(payload) }
+            }
+            Entry::Damage(damage) => Read::Damage(damage),
+        }))
     }
 
     fn take(
@@ -115,6 +146,7 @@ impl Progress {
             Ok(JournalRecord::Settled(settlement)) => {
                 self.open.end(settlement.request.request_id);
                 if is_new {
+                    self.settled_epoch = position.epoch;
                     self.settlements.push(*settlement);
                 }
             }
@@ -148,6 +180,9 @@ impl Progress {
     /// Ends the requests that epochs before this one left open; these epochs were read to the end.
     fn interrupt_before(&mut self, epoch: u64, options: &ShipperOptions, price: &PriceInterrupted) {
         let interrupted = self.open.interrupt_before(epoch, options.instance_id, price);
+        if !interrupted.is_empty() {
+            self.settled_epoch = self.read.epoch;
+        }
         self.interrupted += interrupted.len() as u64;
         self.settlements.extend(interrupted);
     }
@@ -170,6 +205,7 @@ impl Progress {
         Some(Shipment {
             instance_id,
             core: self.core,
+            epoch: self.settled_epoch,
             from: self.stored,
             to,
             floor: self.open.floor().unwrap_or(self.read),

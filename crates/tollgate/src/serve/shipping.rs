@@ -40,6 +40,18 @@ impl RecordStore for Reached {
             installation.store.ship(shipment).await
         })
     }
+
+    fn end_epochs<'a>(
+        &'a self,
+        instance_id: InstanceId,
+        before: u64,
+        cores: &'a [u16],
+    ) -> ShipFuture<'a, ()> {
+        Box::pin(async move {
+            let installation = self.0.open().await.map_err(unreachable)?;
+            installation.store.end_epochs(instance_id, before, cores).await
+        })
+    }
 }
 
 /// Makes the shipper, which reads what earlier processes left and what this one writes.

@@ -143,3 +143,33 @@ fn what_the_store_has_is_kept_although_the_journal_lost_it() {
         assert_eq!(outcomes, expected);
     });
 }
+
+#[test]
+fn shipments_keep_epochs_apart_and_the_end_of_earlier_ones_is_told_last() {
+    run(async {
+        let (disk, store) = (SimulatedDisk::default(), MemoryStore::default());
+        let process = Process::start(&disk, &store, 2);
+        let first = process.journal.epoch();
+        process.intent(0, 1, 0);
+        process.settle(0, 1, 1);
+        process.intent(0, 2, 0);
+        let disk = process.kill(&disk);
+        let process = Process::start(&disk, &store, 2);
+        process.intent(0, 3, 0);
+        process.settle(0, 3, 1);
+        process.intent(1, 4, 0);
+        let disk = process.kill(&disk);
+
+        store.set_down(true);
+        let mut process = Process::start(&disk, &store, 2);
+        process.settle(0, 5, 1);
+        assert!(!process.shipper.drain(LIMIT).await);
+        assert_eq!(store.contents().ended_before, 0);
+        store.set_down(false);
+        assert!(process.shipper.drain(LIMIT).await);
+        let contents = store.contents();
+        let epochs: Vec<_> = (1..=5).map(|request| contents.epochs[&request_id(request)] - first).collect();
+        assert_eq!(epochs, [0, 0, 1, 1, 2]);
+        assert_eq!(contents.ended_before, first + 2);
+    });
+}

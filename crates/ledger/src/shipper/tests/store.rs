@@ -25,6 +25,10 @@ pub(super) struct Contents {
     pub(super) positions: BTreeMap<u16, (Position, Position)>,
     pub(super) requests: BTreeMap<RequestId, Settlement>,
     pub(super) objects: BTreeMap<Box<str>, ProviderObjectRecord>,
+    /// By request: the epoch that its shipment named.
+    pub(super) epochs: BTreeMap<RequestId, u64>,
+    /// All before this one have ended.
+    pub(super) ended_before: u64,
 }
 
 #[derive(Debug, Default)]
@@ -98,6 +102,7 @@ impl Inner {
             }
             shipped.requests += 1;
             shipped.attempts += settlement.attempts.len() as u64;
+            self.contents.epochs.insert(request_id, shipment.epoch);
             self.contents.requests.insert(request_id, settlement.clone());
         }
         for object in shipment.provider_objects {
@@ -134,6 +139,28 @@ impl RecordStore for MemoryStore {
             Some(Trouble::AnswerLost) => inner.apply(&shipment).and(Err(Self::failure())),
             None => inner.apply(&shipment),
         };
+        Box::pin(async move { result })
+    }
+
+    fn end_epochs<'a>(
+        &'a self,
+        instance_id: InstanceId,
+        before: u64,
+        cores: &'a [u16],
+    ) -> ShipFuture<'a, ()> {
+        assert_eq!(instance_id, INSTANCE);
+        let mut inner = self.0.lock();
+        let stored =
+            cores.iter().map(|core| inner.contents.positions.get(core).copied().unwrap_or_default().0);
+        let behind = stored.into_iter().find(|stored| stored.epoch < before);
+        let result = match behind {
+            _ if inner.down => Err(Self::failure()),
+            Some(stored) => Err(ShipError::PositionMismatch { stored }),
+            None => Ok(()),
+        };
+        if result.is_ok() {
+            inner.contents.ended_before = before;
+        }
         Box::pin(async move { result })
     }
 }
