@@ -182,7 +182,7 @@ async fn make_models(
             });
         }
         let name = ModelPattern::parse(&model.name).map_err(|error| DemoError::Plan(error.to_string()))?;
-        let draft = ModelDraft { name, open: false, deployments, enabled: true };
+        let draft = ModelDraft { name, open: false, tags: Vec::new(), deployments, enabled: true };
         let object: ModelObject =
             installation.store.create_model(&proof::<ModelsWrite>()?, organization_id, draft).await?;
         made.push(cast::Offer::new(object, providers)?);

@@ -193,8 +193,16 @@ async fn ship(store: &Store, tree: &Tree, rare_team: TeamId, requests: usize) {
             .collect();
         let to = Position { epoch: 1, offset: from.offset + settlements.len() as u64 };
         let settlements = settlements.as_slice();
-        let shipment =
-            Shipment { instance_id, core: 0, from, to, floor: from, settlements, provider_objects: &[] };
+        let shipment = Shipment {
+            instance_id,
+            core: 0,
+            epoch: 1,
+            from,
+            to,
+            floor: from,
+            settlements,
+            provider_objects: &[],
+        };
         store.system_ship(&shipment).await.unwrap();
         from = to;
     }

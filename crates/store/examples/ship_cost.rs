@@ -45,8 +45,16 @@ async fn main() {
         for settlements in settlements.chunks(batch) {
             let to = Position { epoch: 1, offset: from.offset + settlements.len() as u64 };
             let core = u16::try_from(core).unwrap();
-            let shipment =
-                Shipment { instance_id, core, from, to, floor: from, settlements, provider_objects: &[] };
+            let shipment = Shipment {
+                instance_id,
+                core,
+                epoch: 1,
+                from,
+                to,
+                floor: from,
+                settlements,
+                provider_objects: &[],
+            };
             store.system_ship(&shipment).await.unwrap();
             from = to;
         }

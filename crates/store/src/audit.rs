@@ -20,6 +20,7 @@ pub enum Action {
     Delete,
     Rotate,
     Revoke,
+    WriteOff,
 }
 
 impl Action {
@@ -30,6 +31,7 @@ impl Action {
             Self::Delete => "delete",
             Self::Rotate => "rotate",
             Self::Revoke => "revoke",
+            Self::WriteOff => "write_off",
         }
     }
 }

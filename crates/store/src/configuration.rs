@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use tollgate_core::{DeploymentId, KeyId, OrganizationId, ProviderId, SecretText};
+use tollgate_state::governance::{BudgetObject, LimitObject};
 use tollgate_state::objects::{
     Configuration, CredentialObject, KeyObject, ModelObject, Organization, Project, Team,
 };
@@ -11,7 +12,9 @@ use uuid::Uuid;
 
 use crate::database::{Row, Transaction, Value, values};
 use crate::error::{ObjectKind, StoreError};
+use crate::objects::budgets::budget;
 use crate::objects::keys::{credential, key};
+use crate::objects::limits::limit;
 use crate::objects::models::{attach_deployments, model};
 use crate::objects::organizations::organization;
 use crate::objects::projects::project;
@@ -32,6 +35,8 @@ pub struct StoredConfiguration {
     pub projects: Vec<Project>,
     pub providers: Vec<StoredProvider>,
     pub models: Vec<ModelObject>,
+    pub budgets: Vec<BudgetObject>,
+    pub limits: Vec<LimitObject>,
     /// Not revoked.
     pub keys: Vec<KeyObject>,
     /// Of these keys, not revoked; expired ones may be among them.
@@ -51,8 +56,8 @@ impl StoredConfiguration {
             providers.push(object);
         }
         Ok(Configuration {
-            budgets: Vec::new(),
-            limits: Vec::new(),
+            budgets: self.budgets,
+            limits: self.limits,
             version: self.version,
             organizations: self.organizations,
             teams: self.teams,
@@ -231,6 +236,9 @@ async fn load_configuration(
         )
         .await?,
         models,
+        budgets: load(transaction, "SELECT * FROM budgets WHERE deleted_at IS NULL ORDER BY id", budget)
+            .await?,
+        limits: load(transaction, "SELECT * FROM limits WHERE deleted_at IS NULL ORDER BY id", limit).await?,
         keys: all_keys,
         credentials,
     })

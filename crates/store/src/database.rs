@@ -202,6 +202,30 @@ pub(crate) enum Transaction {
 }
 
 impl Transaction {
+    /// What a SELECT ends with that locks the rows it returns; on SQLite the whole database is locked already.
+    pub(crate) const fn for_update(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "",
+            Self::Postgres(_) => " FOR UPDATE",
+        }
+    }
+
+    /// As [`Self::for_update`], for rows that others may lock likewise but not change.
+    pub(crate) const fn for_share(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "",
+            Self::Postgres(_) => " FOR SHARE",
+        }
+    }
+
+    /// As [`Self::for_update`], leaving out rows that somebody else has locked.
+    pub(crate) const fn for_update_skip_locked(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "",
+            Self::Postgres(_) => " FOR UPDATE SKIP LOCKED",
+        }
+    }
+
     /// Runs a statement and says how many rows it touched.
     pub(crate) async fn execute(
         &mut self,
@@ -253,23 +277,38 @@ impl Transaction {
         read: fn(&Row) -> Result<T, StoreError>,
     ) -> Result<Vec<T>, StoreError> {
         let mut items = Vec::new();
+        self.visit_each(sql, values, |row| {
+            items.push(read(row)?);
+            Ok(())
+        })
+        .await?;
+        Ok(items)
+    }
+
+    /// Visits rows one by one, however many there are.
+    pub(crate) async fn visit_each(
+        &mut self,
+        sql: impl SqlSafeStr,
+        values: &[Value<'_>],
+        mut visit: impl FnMut(&Row) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         match self {
             Self::Sqlite(transaction) => {
                 let query = sqlx::query_with::<Sqlite, _>(sql, sqlite_arguments(values)?);
                 let mut rows = query.fetch(&mut **transaction);
                 while let Some(row) = rows.try_next().await? {
-                    items.push(read(&Row::Sqlite(row))?);
+                    visit(&Row::Sqlite(row))?;
                 }
             }
             Self::Postgres(transaction) => {
                 let query = sqlx::query_with::<Postgres, _>(sql, postgres_arguments(values)?);
                 let mut rows = query.fetch(&mut **transaction);
                 while let Some(row) = rows.try_next().await? {
-                    items.push(read(&Row::Postgres(row))?);
+                    visit(&Row::Postgres(row))?;
                 }
             }
         }
-        Ok(items)
+        Ok(())
     }
 
     pub(crate) async fn commit(self) -> Result<(), StoreError> {

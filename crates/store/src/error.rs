@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use tollgate_core::InstanceId;
 use tollgate_ledger::journal::Position;
 
 /// The kinds of objects that names, changes and errors speak of.
@@ -19,6 +20,12 @@ pub enum ObjectKind {
     Credential,
     AdminToken,
     Request,
+    Budget,
+    /// A temporary increase of a budget.
+    Increase,
+    Limit,
+    Webhook,
+    Instance,
 }
 
 impl ObjectKind {
@@ -34,6 +41,11 @@ impl ObjectKind {
             Self::Credential => "credential",
             Self::AdminToken => "admin_token",
             Self::Request => "request",
+            Self::Budget => "budget",
+            Self::Increase => "increase",
+            Self::Limit => "limit",
+            Self::Webhook => "webhook",
+            Self::Instance => "instance",
         }
     }
 }
@@ -68,6 +80,17 @@ pub enum StoreError {
     InUse { kind: ObjectKind, name: String, used_by: Vec<String> },
     #[error("the key `{name}` is revoked, which cannot be undone; make a new key")]
     Revoked { name: String },
+    #[error("`{field}` of the {kind} `{name}` cannot change; delete it and make a new one")]
+    Immutable { kind: ObjectKind, name: String, field: &'static str },
+    /// A later run of the process is there, or this one was declared lost.
+    #[error(
+        "run {epoch} of `{instance_id}` was followed by another one or declared lost; it may lease nothing"
+    )]
+    Fenced { instance_id: InstanceId, epoch: u64 },
+    #[error(
+        "`{instance_id}` holds leases that run out in {seconds} s at the earliest; stop it and try again then"
+    )]
+    LeasesInUse { instance_id: InstanceId, seconds: i64 },
     #[error("`{field}` {reason}")]
     Invalid { field: &'static str, reason: String },
     /// Somebody else shipped in between; go on from `stored`.

@@ -5,7 +5,7 @@ use sqlx::AssertSqlSafe;
 use crate::database::{Database, Transaction, values};
 use crate::error::StoreError;
 
-pub(crate) const TABLES: [&str; 19] = [
+pub(crate) const TABLES: [&str; 28] = [
     "versions",
     "changes",
     "settings",
@@ -25,6 +25,15 @@ pub(crate) const TABLES: [&str; 19] = [
     "usage_records",
     "usage_hourly",
     "usage_daily",
+    "budgets",
+    "limits",
+    "webhooks",
+    "instances",
+    "budget_balances",
+    "budget_leases",
+    "ledger_entries",
+    "alerts",
+    "alert_deliveries",
 ];
 
 /// How a column's values travel.

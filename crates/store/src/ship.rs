@@ -5,12 +5,14 @@
 //! ids and counted once.
 
 mod bulk;
+mod charges;
 mod records;
 mod rollup;
+mod thresholds;
 
 use std::collections::{HashMap, HashSet};
 
-use tollgate_core::{FaultPoint, InstanceId, ModelId, RequestId};
+use tollgate_core::{FaultPoint, InstanceId, ModelId, RequestId, UnixMicros};
 use tollgate_ledger::journal::Position;
 use tollgate_ledger::record::Settlement;
 use tollgate_ledger::shipper::{RecordStore, ShipError, ShipFuture, Shipment, Shipped, ShippingPosition};
@@ -18,8 +20,10 @@ use uuid::Uuid;
 
 use crate::database::{Query, Transaction, values};
 use crate::error::StoreError;
+use crate::ledger::leases::LeaseHolder;
 use crate::store::Store;
 use bulk::insert;
+use charges::Charges;
 pub(crate) use rollup::{COST_CAP_NANOS_USD, DAY_US, HOUR_US, start_of};
 use rollup::{DAILY, HOURLY, Rollup};
 
@@ -49,7 +53,8 @@ impl Store {
             .collect()
     }
 
-    /// Stores the records, their hourly and daily sums and the new position, or nothing.
+    /// Stores the records, their hourly and daily sums, what they charge to budgets, the alerts that this raises, and
+    /// the new position, or nothing.
     ///
     /// # Errors
     ///
@@ -63,7 +68,7 @@ impl Store {
         let mut transaction = self.database.begin().await?;
         self.move_position(&mut transaction, shipment).await?;
         let new = unknown_settlements(&mut transaction, &all).await?;
-        let mut shipped = insert_all(&mut transaction, shipment, &new).await?;
+        let mut shipped = insert_all(&mut transaction, self.now(), shipment, &new).await?;
         shipped.duplicates = (all.len() - new.len()) as u64;
         transaction.commit().await?;
         Ok(shipped)
@@ -77,7 +82,7 @@ impl Store {
     ) -> Result<Option<Shipped>, StoreError> {
         let mut transaction = self.database.begin().await?;
         self.move_position(&mut transaction, shipment).await?;
-        let shipped = insert_all(&mut transaction, shipment, settlements).await?;
+        let shipped = insert_all(&mut transaction, self.now(), shipment, settlements).await?;
         if shipped.requests < settlements.len() as u64 {
             return Ok(None);
         }
@@ -135,6 +140,15 @@ impl RecordStore for Store {
     fn ship<'a>(&'a self, shipment: Shipment<'a>) -> ShipFuture<'a, Shipped> {
         Box::pin(async move { Ok(self.system_ship(&shipment).await?) })
     }
+
+    fn end_epochs<'a>(
+        &'a self,
+        instance_id: InstanceId,
+        before: u64,
+        cores: &'a [u16],
+    ) -> ShipFuture<'a, ()> {
+        Box::pin(async move { Ok(self.system_end_epochs(instance_id, before, cores).await?) })
+    }
 }
 
 impl From<StoreError> for ShipError {
@@ -163,6 +177,7 @@ async fn configured_names(
 
 async fn insert_all(
     transaction: &mut Transaction,
+    now: UnixMicros,
     shipment: &Shipment<'_>,
     settlements: &[&Settlement],
 ) -> Result<Shipped, StoreError> {
@@ -170,11 +185,13 @@ async fn insert_all(
     let mut attempts = Vec::with_capacity(settlements.len() * records::ATTEMPTS.columns.len());
     let names = configured_names(transaction, settlements).await?;
     let mut rollup = Rollup::new(&names);
+    let mut charges = Charges::default();
     for settlement in settlements {
         records::push_request(&mut requests, settlement)?;
         for attempt in &settlement.attempts {
-            records::push_attempt(&mut attempts, &settlement.request, attempt);
+            records::push_attempt(&mut attempts, &settlement.request, attempt)?;
         }
+        charges.add(settlement);
         rollup.add(settlement);
     }
     let requests = insert(transaction, &records::REQUESTS, requests).await?;
@@ -190,6 +207,9 @@ async fn insert_all(
         records::push_provider_object(&mut objects, object);
     }
     insert(transaction, &records::PROVIDER_OBJECTS, objects).await?;
+    let run = LeaseHolder { instance_id: shipment.instance_id, epoch: shipment.epoch };
+    let charged = charges.apply(transaction, run, now).await?;
+    thresholds::raise_alerts(transaction, now, &charged, settlements).await?;
     Ok(Shipped { requests, attempts, duplicates: 0 })
 }
 

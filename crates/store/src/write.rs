@@ -150,6 +150,14 @@ impl Write {
     }
 }
 
+/// An enum without fields as the word it serialises to; [`crate::database::Row::word`] reads it.
+pub(crate) fn word_text<T: Serialize>(value: &T) -> Result<String, StoreError> {
+    match json(value)? {
+        Json::String(word) => Ok(word),
+        other => Err(StoreError::Database(sqlx::Error::Encode(format!("`{other}` is not a word").into()))),
+    }
+}
+
 /// The JSON text of what this program can always serialise.
 pub(crate) fn json_text<T: Serialize>(value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::Database(sqlx::Error::Encode(error.into())))

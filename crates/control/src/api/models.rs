@@ -102,6 +102,7 @@ pub(crate) async fn create(
     let draft = ModelDraft {
         name: body.name,
         open: body.open,
+        tags: Vec::new(),
         deployments: drafts(body.deployments)?,
         enabled: body.enabled,
     };
@@ -127,6 +128,7 @@ pub(crate) async fn update(
     let draft = ModelDraft {
         name: body.name.unwrap_or(before.name),
         open: body.open.unwrap_or(before.open),
+        tags: before.tags,
         deployments,
         enabled: body.enabled.unwrap_or(before.enabled),
     };
@@ -214,7 +216,7 @@ pub(crate) fn preview(id: ModelId, organization_id: OrganizationId, draft: &Mode
         enabled: deployment.enabled,
     });
     ModelObject {
-        tags: Vec::new(),
+        tags: draft.tags.clone(),
         id,
         organization_id,
         name: draft.name.clone(),

@@ -200,8 +200,13 @@ impl Applying<'_> {
                 enabled: deployment.enabled,
             });
         }
-        let draft =
-            ModelDraft { name: file.name.clone(), open: file.open, deployments, enabled: file.enabled };
+        let draft = ModelDraft {
+            name: file.name.clone(),
+            open: file.open,
+            tags: Vec::new(),
+            deployments,
+            enabled: file.enabled,
+        };
         match find_model(&self.stored, organization_id, &file.name.to_string()) {
             Some(known) => self.write.update_model(&write, known.id, draft).await?,
             None => self.write.create_model(&write, organization_id, draft).await?,

@@ -49,6 +49,7 @@ pub(super) async fn ship(
         let shipment = Shipment {
             instance_id: traffic.instance_id,
             core: 0,
+            epoch: from.epoch,
             from,
             to,
             floor: to,

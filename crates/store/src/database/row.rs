@@ -6,7 +6,7 @@ use serde::de::value::{Error as WordError, StrDeserializer};
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, Postgres, Row as _, Sqlite, Type};
-use tollgate_core::UnixMicros;
+use tollgate_core::{NanoUsd, UnixMicros};
 use uuid::Uuid;
 
 use super::value::TypedId;
@@ -64,6 +64,14 @@ impl Row {
 
     pub(crate) fn optional_time(&self, column: &'static str) -> Result<Option<UnixMicros>, StoreError> {
         Ok(self.get::<Option<i64>>(column)?.map(UnixMicros))
+    }
+
+    pub(crate) fn nano_usd(&self, column: &'static str) -> Result<NanoUsd, StoreError> {
+        self.get(column).map(NanoUsd::new)
+    }
+
+    pub(crate) fn optional_nano_usd(&self, column: &'static str) -> Result<Option<NanoUsd>, StoreError> {
+        Ok(self.get::<Option<i64>>(column)?.map(NanoUsd::new))
     }
 
     /// A count or size; written from unsigned numbers only.

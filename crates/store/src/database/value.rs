@@ -95,7 +95,7 @@ macro_rules! typed_ids {
 
 typed_ids! {
     OrganizationId, TeamId, ProjectId, UserId, ServiceAccountId, KeyId, CredentialId, ProviderId, ModelId,
-    DeploymentId, RequestId, InstanceId, AuditEventId, AdminTokenId,
+    DeploymentId, RequestId, InstanceId, AuditEventId, AdminTokenId, BudgetId, LimitId, WebhookId, AlertId, LedgerEntryId,
 }
 
 fn encoding(error: sqlx::error::BoxDynError) -> StoreError {

@@ -1,6 +1,6 @@
 //! What stands in the way of a deletion.
 
-use tollgate_core::{OrganizationId, ProjectId, ProviderId, TeamId};
+use tollgate_core::{DeploymentId, OrganizationId, ProjectId, ProviderId, TeamId};
 
 use crate::database::{Transaction, Value, values};
 use crate::error::{ObjectKind, StoreError};
@@ -21,12 +21,30 @@ const PROVIDERS: &str = "SELECT 'provider' AS kind, name FROM providers \
 const MODELS: &str = "SELECT 'model' AS kind, name FROM models \
     WHERE organization_id = $1 AND deleted_at IS NULL ORDER BY name LIMIT 10";
 
+const BUDGETS: &str = "SELECT 'budget' AS kind, name FROM budgets \
+    WHERE organization_id = $1 AND deleted_at IS NULL ORDER BY name LIMIT 10";
+const LIMITS: &str = "SELECT 'limit' AS kind, name FROM limits \
+    WHERE organization_id = $1 AND deleted_at IS NULL ORDER BY name LIMIT 10";
+const WEBHOOKS: &str = "SELECT 'webhook' AS kind, name FROM webhooks \
+    WHERE organization_id = $1 AND deleted_at IS NULL ORDER BY name LIMIT 10";
+const BUDGETS_AT: &str = "SELECT 'budget' AS kind, name FROM budgets \
+    WHERE place_id = $1 AND deleted_at IS NULL ORDER BY name LIMIT 10";
+const LIMITS_AT: &str = "SELECT 'limit' AS kind, name FROM limits \
+    WHERE place_id = $1 AND deleted_at IS NULL ORDER BY name LIMIT 10";
+
 pub(super) async fn check_team(
     transaction: &mut Transaction,
     id: TeamId,
     name: &str,
 ) -> Result<(), StoreError> {
-    check(transaction, ObjectKind::Team, name, &[PROJECTS_OF_TEAM, KEYS_OF_TEAM], values![id]).await
+    check(
+        transaction,
+        ObjectKind::Team,
+        name,
+        &[PROJECTS_OF_TEAM, KEYS_OF_TEAM, BUDGETS_AT, LIMITS_AT],
+        values![id],
+    )
+    .await
 }
 
 pub(super) async fn check_project(
@@ -34,7 +52,8 @@ pub(super) async fn check_project(
     id: ProjectId,
     name: &str,
 ) -> Result<(), StoreError> {
-    check(transaction, ObjectKind::Project, name, &[KEYS_OF_PROJECT], values![id]).await
+    check(transaction, ObjectKind::Project, name, &[KEYS_OF_PROJECT, BUDGETS_AT, LIMITS_AT], values![id])
+        .await
 }
 
 pub(super) async fn check_provider(
@@ -42,7 +61,16 @@ pub(super) async fn check_provider(
     id: ProviderId,
     name: &str,
 ) -> Result<(), StoreError> {
-    check(transaction, ObjectKind::Provider, name, &[MODELS_OF_PROVIDER], values![id]).await
+    check(transaction, ObjectKind::Provider, name, &[MODELS_OF_PROVIDER, BUDGETS_AT, LIMITS_AT], values![id])
+        .await
+}
+
+pub(super) async fn check_deployment(
+    transaction: &mut Transaction,
+    id: DeploymentId,
+    name: &str,
+) -> Result<(), StoreError> {
+    check(transaction, ObjectKind::Deployment, name, &[BUDGETS_AT, LIMITS_AT], values![id]).await
 }
 
 pub(super) async fn check_organization(
@@ -50,7 +78,14 @@ pub(super) async fn check_organization(
     id: OrganizationId,
     name: &str,
 ) -> Result<(), StoreError> {
-    check(transaction, ObjectKind::Organization, name, &[TEAMS, PROVIDERS, MODELS], values![id]).await
+    check(
+        transaction,
+        ObjectKind::Organization,
+        name,
+        &[TEAMS, PROVIDERS, MODELS, BUDGETS, LIMITS, WEBHOOKS],
+        values![id],
+    )
+    .await
 }
 
 async fn check(

@@ -218,6 +218,8 @@ impl Write {
         let after = KeyObject { revoked_at: Some(self.now), ..before.clone() };
         self.transaction.execute(REVOKE, values![id, self.now]).await?;
         self.transaction.execute(REVOKE_CREDENTIALS, values![id, self.now]).await?;
+        self.delete_budgets_of_key(id).await?;
+        self.delete_limits_of_key(id).await?;
         self.record_key(Action::Revoke, Some(&before), Some(&after)).await?;
         Ok(after)
     }

@@ -9,16 +9,18 @@ use tollgate_core::{DeploymentId, ModelId, ModelPattern, OrganizationId, Provide
 use tollgate_state::objects::{DeploymentObject, ModelObject, TimeoutOverrides};
 
 use super::organizations::live_organization;
+use super::places;
 use super::providers::owner_text;
 use crate::audit::Action;
 use crate::database::{Row, values};
 use crate::error::{ObjectKind, StoreError};
 use crate::page::{Cursor, Page, PageRequest};
 use crate::store::{Store, check_scope};
-use crate::write::{Changed, Write, json};
+use crate::write::{Changed, Write, json, json_text};
 
 pub(crate) use deployments::attach_deployments;
 
+const MAX_TAGS: usize = 32;
 const GET: &str = "SELECT * FROM models WHERE id = $1 AND deleted_at IS NULL";
 const DEPLOYMENTS: &str =
     "SELECT * FROM deployments WHERE model_id = $1 AND deleted_at IS NULL ORDER BY position, id";
@@ -28,6 +30,7 @@ const DEPLOYMENTS: &str =
 pub struct ModelDraft {
     pub name: ModelPattern,
     pub open: bool,
+    pub tags: Vec<Box<str>>,
     pub deployments: Vec<DeploymentDraft>,
     pub enabled: bool,
 }
@@ -119,6 +122,16 @@ impl Store {
     }
 }
 
+impl ModelDraft {
+    fn check(&self) -> Result<(), StoreError> {
+        if self.tags.len() > MAX_TAGS {
+            let reason = format!("must not be more than {MAX_TAGS}");
+            return Err(StoreError::Invalid { field: "tags", reason });
+        }
+        self.tags.iter().try_for_each(|tag| places::check_tag("tags", tag))
+    }
+}
+
 impl Write {
     /// As [`Store::create_model`].
     pub async fn create_model(
@@ -128,17 +141,20 @@ impl Write {
         draft: ModelDraft,
     ) -> Result<ModelObject, StoreError> {
         const INSERT: &str = "INSERT INTO models (id, organization_id, name, open, enabled, owner, created_at, \
-            updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+            updated_at, tags) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
         check_scope(proof, organization_id)?;
+        draft.check()?;
         live_organization(&mut self.transaction, organization_id).await?;
         let id = ModelId::generate();
         let (owner, now) = (self.owner(), self.now);
         let name = draft.name.to_string();
+        let tags = json_text(&draft.tags)?;
+        let owned_by = owner_text(owner);
         let arguments =
-            values![id, organization_id, &name, draft.open, draft.enabled, owner_text(owner), now, now];
+            values![id, organization_id, &name, draft.open, draft.enabled, owned_by, now, now, tags];
         self.execute_named(ObjectKind::Model, &name, INSERT, arguments).await?;
         let mut created = ModelObject {
-            tags: Vec::new(),
+            tags: draft.tags,
             id,
             organization_id,
             name: draft.name,
@@ -162,17 +178,24 @@ impl Write {
         draft: ModelDraft,
     ) -> Result<ModelObject, StoreError> {
         const UPDATE: &str =
-            "UPDATE models SET name = $2, open = $3, enabled = $4, updated_at = $5 WHERE id = $1";
+            "UPDATE models SET name = $2, open = $3, enabled = $4, updated_at = $5, tags = $6 WHERE id = $1";
+        draft.check()?;
         let before = self.editable_model(proof, id).await?;
-        let mut after =
-            ModelObject { name: draft.name, open: draft.open, enabled: draft.enabled, ..before.clone() };
+        let mut after = ModelObject {
+            name: draft.name,
+            open: draft.open,
+            tags: draft.tags,
+            enabled: draft.enabled,
+            ..before.clone()
+        };
         after.deployments = self.put_deployments(&before, draft.deployments).await?;
         if after == before {
             return Ok(before);
         }
         after.updated_at = self.now;
         let name = after.name.to_string();
-        let arguments = values![id, &name, after.open, after.enabled, after.updated_at];
+        let arguments =
+            values![id, &name, after.open, after.enabled, after.updated_at, json_text(&after.tags)?];
         self.execute_named(ObjectKind::Model, &name, UPDATE, arguments).await?;
         self.record_model(Action::Update, Some(&before), Some(&after)).await?;
         Ok(after)
@@ -227,7 +250,7 @@ impl Write {
 /// Without its deployments.
 pub(crate) fn model(row: &Row) -> Result<ModelObject, StoreError> {
     Ok(ModelObject {
-        tags: Vec::new(),
+        tags: row.json("tags")?,
         id: row.id("id")?,
         organization_id: row.id("organization_id")?,
         name: row.parsed("name")?,

@@ -1,5 +1,7 @@
 //! One record read back, equal to what the journal carried.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use tollgate_access::{Proof, authorize::UsageRead};
 use tollgate_core::{NanoUsd, RequestId, TokenUsage};
@@ -8,6 +10,7 @@ use tollgate_state::{Payer, Principal, Subject};
 
 use crate::database::{Row, values};
 use crate::error::{ObjectKind, StoreError};
+use crate::ledger::charges_text::{read_charges, read_key};
 use crate::store::Store;
 
 /// The columns of a record and the names of what it refers to, deleted or not.
@@ -88,7 +91,10 @@ pub(super) fn stored_request(row: &Row) -> Result<StoredRequest, StoreError> {
 fn request_record(row: &Row) -> Result<RequestRecord, StoreError> {
     let detail: Detail = row.json("detail")?;
     Ok(RequestRecord {
-        refused_by: None,
+        refused_by: row
+            .get::<Option<String>>("refused_by")?
+            .map(|text| read_key(&text).map(Arc::new))
+            .transpose()?,
         request_id: row.id("request_id")?,
         instance_id: row.id("instance_id")?,
         parent_id: row.optional_id("parent_id")?,
@@ -143,7 +149,7 @@ fn principal(row: &Row) -> Result<Principal, StoreError> {
 
 fn usage_record(row: &Row) -> Result<UsageRecord, StoreError> {
     Ok(UsageRecord {
-        charges: Vec::new(),
+        charges: read_charges(row.get::<Option<String>>("charges")?.as_deref())?,
         attempt: row.unsigned("attempt")?,
         deployment_id: row.id("deployment_id")?,
         provider_id: row.id("provider_id")?,

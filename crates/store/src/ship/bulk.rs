@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
-use crate::database::{Transaction, Value};
+use crate::database::{Row, Transaction, Value};
 use crate::error::StoreError;
 
 /// Rows per statement. Few sizes, so that each statement is prepared once and found again; powers of two, so that few
@@ -68,23 +68,43 @@ impl BulkInsert {
     }
 }
 
+/// As [`insert`], with the rows that the statement returns.
+pub(super) async fn insert_returning(
+    transaction: &mut Transaction,
+    bulk: &BulkInsert,
+    values: Vec<Value<'_>>,
+) -> Result<Vec<Row>, StoreError> {
+    let mut returned = Vec::new();
+    for (index, rows, chunk) in chunks(&values, bulk.columns.len()) {
+        returned.extend(transaction.rows(bulk.text(transaction, index, rows), chunk).await?);
+    }
+    Ok(returned)
+}
+
 /// Inserts rows whose values stand one after the other; returns how many were inserted or updated.
 pub(super) async fn insert(
     transaction: &mut Transaction,
     bulk: &BulkInsert,
     values: Vec<Value<'_>>,
 ) -> Result<u64, StoreError> {
-    let width = bulk.columns.len();
-    let mut remaining = values.as_slice();
     let mut inserted = 0;
-    for (index, rows) in SIZES.into_iter().enumerate() {
-        while let Some((chunk, rest)) = remaining.split_at_checked(rows * width) {
-            if chunk.is_empty() {
-                break;
-            }
-            inserted += transaction.execute(bulk.text(transaction, index, rows), chunk).await?;
-            remaining = rest;
-        }
+    for (index, rows, chunk) in chunks(&values, bulk.columns.len()) {
+        inserted += transaction.execute(bulk.text(transaction, index, rows), chunk).await?;
     }
     Ok(inserted)
+}
+
+/// The values in as few statements as possible, each with the position of its size and its number of rows.
+fn chunks<'v, 'a>(
+    values: &'v [Value<'a>],
+    width: usize,
+) -> impl Iterator<Item = (usize, usize, &'v [Value<'a>])> {
+    let mut remaining = values;
+    std::iter::from_fn(move || {
+        let fitting = |(_, rows): &(usize, usize)| rows * width <= remaining.len();
+        let (index, rows) = SIZES.into_iter().enumerate().find(fitting)?;
+        let (chunk, rest) = remaining.split_at_checked(rows * width)?;
+        remaining = rest;
+        (!chunk.is_empty()).then_some((index, rows, chunk))
+    })
 }

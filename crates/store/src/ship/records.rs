@@ -11,6 +11,7 @@ use tollgate_state::Subject;
 use super::bulk::BulkInsert;
 use crate::database::Value;
 use crate::error::StoreError;
+use crate::ledger::charges_text::{write_charges, write_key};
 use crate::write::json_text;
 
 pub(super) static REQUESTS: BulkInsert = BulkInsert::new(
@@ -57,6 +58,7 @@ pub(super) static REQUESTS: BulkInsert = BulkInsert::new(
         "served_from",
         "customer",
         "detail",
+        "refused_by",
     ],
     "DO NOTHING",
 );
@@ -88,6 +90,7 @@ pub(super) static ATTEMPTS: BulkInsert = BulkInsert::new(
         "latency_us",
         "time_to_first_token_us",
         "upstream_request_id",
+        "charges",
     ],
     "DO NOTHING",
 );
@@ -173,6 +176,7 @@ pub(super) fn push_request<'a>(
         request.served_from.as_deref().into(),
         request.customer.as_deref().into(),
         json_text(&detail)?.into(),
+        request.refused_by.as_deref().map(write_key).transpose()?.into(),
     ]);
     Ok(())
 }
@@ -181,7 +185,7 @@ pub(super) fn push_attempt<'a>(
     values: &mut Vec<Value<'a>>,
     request: &RequestRecord,
     attempt: &'a UsageRecord,
-) {
+) -> Result<(), StoreError> {
     values.extend([
         request.request_id.into(),
         attempt.attempt.into(),
@@ -207,7 +211,9 @@ pub(super) fn push_attempt<'a>(
         attempt.latency_us.into(),
         attempt.time_to_first_token_us.into(),
         attempt.upstream_request_id.as_deref().into(),
+        write_charges(&attempt.charges)?.into(),
     ]);
+    Ok(())
 }
 
 pub(super) fn push_provider_object<'a>(values: &mut Vec<Value<'a>>, object: &'a ProviderObjectRecord) {

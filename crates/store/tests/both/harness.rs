@@ -6,11 +6,17 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tollgate_access::{Actor, Permission, Proof, Scope};
-use tollgate_core::{AdminTokenId, Clock, ModelPattern, OrganizationId, ProviderId, TeamId, UnixMicros};
+use tollgate_core::{
+    AdminTokenId, Clock, ModelPattern, NanoUsd, OrganizationId, ProviderId, TeamId, UnixMicros,
+};
+use tollgate_state::governance::{
+    BudgetMode, BudgetObject, Clamp, OnExhausted, Place, Scope as BudgetScope, Unpriced, Window, WindowKind,
+};
 use tollgate_state::objects::{CredentialAlgorithm, KeyOwner, TimeoutOverrides};
 use tollgate_state::{CredentialLookup, Grants};
 use tollgate_store::{
-    DeploymentDraft, ModelDraft, NewCredential, NewKey, ProviderDraft, SecretChange, Store, StoredProvider,
+    BudgetDraft, DeploymentDraft, ModelDraft, NewCredential, NewKey, ProviderDraft, SecretChange, Store,
+    StoredProvider,
 };
 
 const POSTGRES_URL: &str = "TOLLGATE_TEST_POSTGRES_URL";
@@ -134,7 +140,13 @@ pub(crate) fn deployment_draft(provider_id: ProviderId, upstream_model: &str) ->
 }
 
 pub(crate) fn model_draft(name: &str, deployments: Vec<DeploymentDraft>) -> ModelDraft {
-    ModelDraft { name: ModelPattern::parse(name).unwrap(), open: false, deployments, enabled: true }
+    ModelDraft {
+        name: ModelPattern::parse(name).unwrap(),
+        open: false,
+        tags: Vec::new(),
+        deployments,
+        enabled: true,
+    }
 }
 
 pub(crate) fn new_credential(lookup: &[u8; 12]) -> NewCredential {
@@ -171,4 +183,30 @@ pub(crate) async fn tree(store: &Store) -> Tree {
     let provider =
         store.create_provider(&admin(), organization_id, ProviderId::generate(), draft).await.unwrap();
     Tree { organization_id, team_id, provider }
+}
+
+pub(crate) fn at_place(place: Place) -> BudgetScope {
+    BudgetScope { place, each: None, model: None }
+}
+
+/// Hard, of the organization, for ever.
+pub(crate) fn budget_draft(name: &str, amount_nano_usd: i64) -> BudgetDraft {
+    BudgetDraft {
+        name: name.into(),
+        scope: at_place(Place::Organization),
+        amount_nano_usd: NanoUsd::new(amount_nano_usd),
+        window: Window { kind: WindowKind::Once, time_zone: "UTC".into() },
+        mode: BudgetMode::Hard,
+        clamp: Clamp::Missing,
+        thresholds_percent: vec![50, 80, 100],
+        on_exhausted: OnExhausted::Refuse,
+        unpriced: Unpriced::Refuse,
+        server_tools_nano_usd: None,
+        enabled: true,
+    }
+}
+
+pub(crate) async fn budget(store: &Store, tree: &Tree, amount_nano_usd: i64) -> BudgetObject {
+    let draft = budget_draft("all", amount_nano_usd);
+    store.create_budget(&admin(), tree.organization_id, draft).await.unwrap()
 }

@@ -9,10 +9,14 @@
     clippy::too_many_lines
 )]
 
+mod alerts;
+mod budgets;
+mod charging;
 mod configuration;
 mod copying;
 mod harness;
 mod keys;
+mod leases;
 mod objects;
 mod reading;
 mod records;
@@ -20,3 +24,4 @@ mod schema;
 mod shipping;
 mod sums;
 mod system;
+mod verifying;

@@ -164,5 +164,5 @@ pub(crate) fn shipment<'a>(
     provider_objects: &'a [ProviderObjectRecord],
 ) -> Shipment<'a> {
     let instance_id = InstanceId::from_bytes([5; 16]);
-    Shipment { instance_id, core: 0, from, to, floor: from, settlements, provider_objects }
+    Shipment { instance_id, core: 0, epoch: to.epoch, from, to, floor: from, settlements, provider_objects }
 }

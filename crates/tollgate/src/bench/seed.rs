@@ -54,7 +54,8 @@ pub(super) async fn seed(data: &Path, mock: SocketAddr, keys: usize) -> anyhow::
         enabled: true,
     };
     let name = ModelPattern::parse(MODEL).context("the bench's model")?;
-    let draft = ModelDraft { name, open: false, deployments: vec![deployment], enabled: true };
+    let draft =
+        ModelDraft { name, open: false, tags: Vec::new(), deployments: vec![deployment], enabled: true };
     store.create_model(&actor.authorize::<ModelsWrite>(scope)?, organization_id, draft).await?;
     let write = actor.authorize::<KeysWrite>(scope)?;
     let mut chosen = None;

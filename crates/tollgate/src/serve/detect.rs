@@ -158,7 +158,8 @@ async fn add(
             enabled: true,
         };
         let name = ModelPattern::parse(pattern).context("a pattern of a detected provider")?;
-        let draft = ModelDraft { name, open: false, deployments: vec![deployment], enabled: true };
+        let draft =
+            ModelDraft { name, open: false, tags: Vec::new(), deployments: vec![deployment], enabled: true };
         match store.create_model(&write, organization_id, draft).await {
             Ok(_) => added.push((*pattern).to_owned()),
             Err(StoreError::NameTaken { .. }) => {}

@@ -8,6 +8,7 @@ use tollgate_state::objects::{DeploymentObject, ModelObject};
 use super::{DeploymentDraft, deployment};
 use crate::database::{Row, values};
 use crate::error::{ObjectKind, StoreError};
+use crate::objects::dependents;
 use crate::objects::providers::check_live_provider;
 use crate::write::{Write, json_text};
 
@@ -49,6 +50,8 @@ impl Write {
             result.push(object);
         }
         for gone in remaining {
+            let name = gone.upstream_model.clone().unwrap_or_else(|| model.name.to_string());
+            dependents::check_deployment(&mut self.transaction, gone.id, &name).await?;
             self.transaction.execute(DELETE, values![gone.id, self.now]).await?;
         }
         Ok(result)
