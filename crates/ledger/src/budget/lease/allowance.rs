@@ -24,6 +24,8 @@ pub(in crate::budget) struct Allowance {
     granted: NanoUsd,
     /// What the budget was when it was asked for. Once it is lower, nothing more may be used before it is asked again.
     under_ceiling: NanoUsd,
+    /// The same for the question under way. A lowered budget stays so until there is an answer.
+    asking_under: NanoUsd,
     /// Left by half, more is fetched in the background.
     after_last_grant: NanoUsd,
     usable_until: Option<Instant>,
@@ -78,6 +80,7 @@ impl Allowance {
         Self {
             granted: NanoUsd::ZERO,
             under_ceiling: NanoUsd::ZERO,
+            asking_under: NanoUsd::ZERO,
             after_last_grant: NanoUsd::ZERO,
             usable_until: None,
             renew_at: None,
@@ -146,7 +149,7 @@ impl Allowance {
         if ceiling < self.under_ceiling || self.is_overdrawn() {
             self.granted = self.granted.min(committed);
         }
-        self.under_ceiling = ceiling;
+        self.asking_under = ceiling;
         let lacks = |amount: NanoUsd| above(committed + amount, self.granted);
         let at_least = lacks(wish.smallest);
         let for_a_while = above(self.pace.recent(committed, now), self.spare(committed));
@@ -174,6 +177,7 @@ impl Allowance {
             return;
         };
         self.unsure = false;
+        self.under_ceiling = self.asking_under;
         self.granted = grant.granted.max(NanoUsd::ZERO);
         self.after_last_grant = self.spare(committed);
         let answer = if grant.left.is_negative() { Answer::Overdrawn } else { Answer::Left(grant.left) };
