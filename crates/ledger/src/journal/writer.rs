@@ -43,7 +43,7 @@ impl JournalWriter {
     pub fn append(&self, class: RecordClass, payload: &[u8]) -> Append {
         let mut state = self.inner.state.borrow_mut();
         let appended = state.append(class, payload, true);
-        self.finish_and_announce(state);
+        self.finish(state);
         match appended {
             Ok(slot) => Append { inner: self.inner.clone(), outcome: Outcome::Slot(slot) },
             Err(error) => Append { inner: self.inner.clone(), outcome: Outcome::Refused(Some(error)) },
@@ -54,7 +54,7 @@ impl JournalWriter {
     pub fn append_detached(&self, payload: &[u8]) -> Result<(), JournalError> {
         let mut state = self.inner.state.borrow_mut();
         let appended = state.append(RecordClass::Settle, payload, false);
-        self.finish_and_announce(state);
+        self.finish(state);
         match appended {
             Ok(_) | Err(JournalError::Deferred { .. }) => Ok(()),
             Err(error) => Err(error),
@@ -68,7 +68,7 @@ impl JournalWriter {
             state.recover();
         }
         state.flush();
-        self.finish_and_announce(state);
+        self.finish(state);
         if self.inner.shared.is_failed() { Err(self.inner.shared.refusal()) } else { Ok(()) }
     }
 
@@ -98,11 +98,6 @@ impl JournalWriter {
     pub fn flusher(&self) -> impl Future<Output = ()> + 'static {
         let running = RunningFlusher::new(self.clone());
         async move { running.run().await }
-    }
-
-    fn finish_and_announce(&self, mut state: std::cell::RefMut<'_, State>) {
-        state.announce();
-        self.finish(state);
     }
 
     /// Runs the wakers that a flush collected, after the state was released: a waker may run code of others.
@@ -147,9 +142,6 @@ impl RunningFlusher {
             }
             state.flush();
             self.writer.finish(state);
-            // Whoever waited for the write goes on first: waking other threads is not part of a request's time.
-            tokio::task::yield_now().await;
-            inner.state.borrow_mut().announce();
         }
     }
 
@@ -172,7 +164,7 @@ impl Drop for RunningFlusher {
         let mut state = self.writer.inner.state.borrow_mut();
         state.set_flusher_running(false);
         state.flush();
-        self.writer.finish_and_announce(state);
+        self.writer.finish(state);
     }
 }
 

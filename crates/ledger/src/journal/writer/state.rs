@@ -43,8 +43,6 @@ pub(super) struct State {
     /// Copy of the stream from `retained_start` to `end`, in case its file's sync fails.
     pub(super) retained: VecDeque<u8>,
     pub(super) retained_start: u64,
-    /// Something was published that the sync thread and the reader have not been told of.
-    unannounced: bool,
     woken: Vec<Waker>,
     flusher: Option<Waker>,
     flusher_running: bool,
@@ -83,7 +81,6 @@ impl State {
             backlog: Vec::new(),
             retained: VecDeque::new(),
             retained_start: 0,
-            unannounced: false,
             woken: Vec::new(),
             flusher: None,
             flusher_running: false,
@@ -183,15 +180,8 @@ impl State {
         self.end += bytes.len() as u64;
         self.segment.end.store(self.end, Ordering::Release);
         self.shared.published.store(self.end, Ordering::Release);
-        self.unannounced = true;
+        self.process.announce();
         Ok(())
-    }
-
-    /// Tells those who wait for published bytes; may cost system calls.
-    pub(super) fn announce(&mut self) {
-        if std::mem::take(&mut self.unannounced) {
-            self.process.announce();
-        }
     }
 
     fn acknowledge(&mut self, length: u64) {
@@ -289,7 +279,6 @@ impl Drop for State {
             self.recover();
         }
         self.flush();
-        self.announce();
         if !self.backlog.is_empty() {
             tracing::error!(
                 core = self.shared.core,
