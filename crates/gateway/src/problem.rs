@@ -29,9 +29,15 @@ pub struct Problem {
     /// More exact than the kind's.
     pub status: Option<StatusCode>,
     /// Told beside the message, for programs.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
+    told_beside: Option<Box<ToldBeside>>,
+}
+
+/// What few problems tell in headers of their own.
+#[derive(Debug, Default)]
+struct ToldBeside {
+    headers: Vec<(HeaderName, HeaderValue)>,
     /// What is left of the caller's rate limits.
-    pub allowances: Option<Box<Allowances>>,
+    allowances: Option<Allowances>,
 }
 
 impl Problem {
@@ -45,8 +51,7 @@ impl Problem {
             param: None,
             retry: RetryAdvice::Never,
             status: None,
-            headers: Vec::new(),
-            allowances: None,
+            told_beside: None,
         }
     }
 
@@ -61,8 +66,7 @@ impl Problem {
             param: None,
             retry,
             status: None,
-            headers: Vec::new(),
-            allowances: None,
+            told_beside: None,
         }
     }
 
@@ -77,8 +81,7 @@ impl Problem {
             param: None,
             retry,
             status: None,
-            headers: Vec::new(),
-            allowances: None,
+            told_beside: None,
         }
     }
 
@@ -117,7 +120,7 @@ impl Problem {
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, text: &str) -> Self {
         if let Ok(value) = HeaderValue::try_from(text) {
-            self.headers.push((name, value));
+            self.told_beside.get_or_insert_default().headers.push((name, value));
         }
         self
     }
@@ -125,7 +128,7 @@ impl Problem {
     /// Adds what is left of the caller's rate limits.
     #[must_use]
     pub fn with_allowances(mut self, allowances: Allowances) -> Self {
-        self.allowances = Some(Box::new(allowances));
+        self.told_beside.get_or_insert_default().allowances = Some(allowances);
         self
     }
 
@@ -159,9 +162,11 @@ impl Problem {
         if let Ok(value) = HeaderValue::try_from(id) {
             headers.insert(REQUEST_ID, value);
         }
-        headers.extend(self.headers.iter().cloned());
-        if let Some(allowances) = &self.allowances {
-            headers.extend(rate_limit_headers(dialect, allowances, SystemClock.now()));
+        if let Some(beside) = &self.told_beside {
+            headers.extend(beside.headers.iter().cloned());
+            if let Some(allowances) = &beside.allowances {
+                headers.extend(rate_limit_headers(dialect, allowances, SystemClock.now()));
+            }
         }
         match self.retry {
             RetryAdvice::Never => {

@@ -132,7 +132,7 @@ fn give_up_unpaid(
         Some(failure) => failure.give_up(call, account, terms, made),
         None => {
             account.refused_by(denied.balance);
-            Err(Refused::known(account, denied.problem))
+            Err(Refused::known(account, *denied.problem))
         }
     }
 }

@@ -20,7 +20,7 @@ const RESETS_AT: HeaderName = HeaderName::from_static("x-tollgate-budget-resets-
 /// What stands in the way of an attempt.
 #[derive(Debug)]
 pub struct Denied {
-    pub problem: Problem,
+    pub problem: Box<Problem>,
     /// The balance that cannot pay.
     pub balance: Option<Arc<BalanceKey>>,
     /// The model that the budget's owner wants used instead.
@@ -40,7 +40,7 @@ enum Why {
 
 impl Denied {
     fn new(problem: Problem, why: Why) -> Self {
-        Self { problem, balance: None, substitute: None, why }
+        Self { problem: Box::new(problem), balance: None, substitute: None, why }
     }
 
     /// Whether less output, or a counted prompt, may be affordable.
@@ -123,7 +123,7 @@ impl Denied {
             OnExhausted::Substitute { model } => Some(model.clone()),
             OnExhausted::Refuse => None,
         };
-        Self { problem, balance: Some(balance), substitute, why: Why::TooLarge }
+        Self { problem: Box::new(problem), balance: Some(balance), substitute, why: Why::TooLarge }
     }
 
     fn unavailable(config: Option<&BudgetObject>) -> Self {

@@ -95,5 +95,5 @@ pub(super) fn substitute_or_refuse(
     }
     let mut account = permitted.understood.account;
     account.refused_by(denied.balance);
-    Err(Refused::known(account, denied.problem))
+    Err(Refused::known(account, *denied.problem))
 }

@@ -45,7 +45,7 @@ const UNTOLD_WAIT_MS: u64 = 1_000;
 /// Why an attempt did not serve.
 pub(super) struct Failure {
     /// What the client is told if this was the last attempt and there is no answer to pass on.
-    problem: Problem,
+    problem: Box<Problem>,
     answer: Option<Box<ProviderAnswer>>,
     /// Whether another attempt can help.
     pub may_retry: bool,
@@ -57,12 +57,24 @@ pub(super) struct Failure {
 impl Failure {
     /// Nothing another deployment would do better.
     pub(super) fn from_problem(problem: Problem) -> Self {
-        Self { problem, answer: None, may_retry: false, same_again: false, retry_after: RetryAdvice::Never }
+        Self {
+            problem: Box::new(problem),
+            answer: None,
+            may_retry: false,
+            same_again: false,
+            retry_after: RetryAdvice::Never,
+        }
     }
 
     /// The provider is at fault, and another attempt may help.
     pub(super) fn retryable(problem: Problem) -> Self {
-        Self { problem, answer: None, may_retry: true, same_again: true, retry_after: RetryAdvice::Possible }
+        Self {
+            problem: Box::new(problem),
+            answer: None,
+            may_retry: true,
+            same_again: true,
+            retry_after: RetryAdvice::Possible,
+        }
     }
 
     pub(super) fn unsupported(call: &Call) -> Self {
@@ -176,7 +188,7 @@ impl Failure {
             let problem = if made > 1 && !says_when {
                 self.problem.with_retry(RetryAdvice::Never)
             } else {
-                self.problem
+                *self.problem
             };
             return Err(Refused::failed(account, problem));
         };
