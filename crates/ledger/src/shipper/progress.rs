@@ -17,7 +17,8 @@ pub(super) enum Filled {
     Full,
 }
 
-/// An entry of the journal, read and decoded.
+/// An entry of the journal, read and decoded. There is one at a time.
+#[expect(clippy::large_enum_variant, reason = "a box for each record would cost more than the room")]
 enum Read {
     Record { position: Position, record: Result<JournalRecord, RecordError> },
     Damage(Damage),
