@@ -12,6 +12,7 @@ pub mod operation;
 pub mod secret;
 pub mod time;
 pub mod tokens;
+pub mod usd_amount;
 
 pub use fault::{Fault, RetryAdvice};
 pub use fault_point::FaultPoint;
@@ -22,3 +23,4 @@ pub use operation::{Dialect, Operation};
 pub use secret::SecretText;
 pub use time::{Clock, SystemClock, UnixMicros};
 pub use tokens::TokenUsage;
+pub use usd_amount::{InvalidUsdAmount, UsdAmount};
