@@ -24,7 +24,7 @@ pub use counters::BudgetCounts;
 pub use hold::{Hold, Settled};
 pub use lease::{LeaseError, LeaseFuture, LeaseGrant, LeaseRequest, LeaseReturn, LeaseSource, RenewedLeases};
 pub use line::{BalanceReport, BudgetLine};
-pub use window::{UnknownTimeZone, check_time_zone};
+pub use window::{UnknownTimeZone, check_time_zone, window_at};
 
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,7 @@ mod file;
 mod line;
 mod pace;
 mod redis;
+mod report;
 mod shared;
 mod snapshot;
 mod taken;
@@ -22,6 +23,7 @@ pub use file::{LimitFile, LimitFileError};
 pub use line::LimitLine;
 pub use pace::CORRECTION_PERIODS;
 pub use redis::{BadRedisUrl, DEFAULT_RESPONSE_TIMEOUT, RedisLimiter};
+pub use report::LimitReport;
 pub use shared::{
     SharedAnswer, SharedCorrection, SharedCost, SharedDecision, SharedLimiter, SharedRefusal, SharedStanding,
     SharedWant, Unreachable,

@@ -214,9 +214,18 @@ impl Snapshot {
         Self { version, credentials, ..self.clone() }
     }
 
-    /// A snapshot with another set of models, providers, budgets and limits, and the same credentials.
+    /// A snapshot with another set of models, providers, budgets and limits, and the same credentials. Budgets and
+    /// limits that are equal stay shared.
     #[must_use]
     pub fn with_models_of(&self, other: &Self) -> Self {
-        Self { credentials: self.credentials.clone(), ..other.clone() }
+        let same = self.governance.is_same(&other.governance);
+        let governance = Arc::clone(if same { &self.governance } else { &other.governance });
+        Self { credentials: self.credentials.clone(), governance, ..other.clone() }
+    }
+
+    /// A snapshot with other budgets and limits; shares everything else.
+    #[must_use]
+    pub fn with_governance(&self, governance: Governance) -> Self {
+        Self { governance: Arc::new(governance), ..self.clone() }
     }
 }

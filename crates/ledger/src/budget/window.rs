@@ -122,6 +122,12 @@ impl Calendar {
     }
 }
 
+/// When the window that `now` is in began, and when it ends; of a rolling window, its newest bucket.
+pub fn window_at(window: &Window, now: UnixMicros) -> (UnixMicros, Option<UnixMicros>) {
+    let span = Calendar::new(window).span_at(now);
+    (span.start, (span.end != NEVER).then_some(span.end))
+}
+
 fn bucket(seconds: u32, now: UnixMicros) -> Span {
     let length_us = (i64::from(seconds.max(1)) * 1_000_000).div_euclid(ROLLING_BUCKETS).max(1);
     let start = now.0.saturating_sub(now.0.rem_euclid(length_us));

@@ -63,6 +63,11 @@ impl Governance {
         this
     }
 
+    /// Whether the other has the same budgets and limits.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.budgets == other.budgets && self.limits == other.limits
+    }
+
     /// By slot.
     pub fn budgets(&self) -> &[Arc<BudgetObject>] {
         &self.budgets
