@@ -62,6 +62,7 @@ CREATE TABLE webhooks (
     organization_id UUID NOT NULL REFERENCES organizations (id),
     name TEXT COLLATE "C" NOT NULL,
     url TEXT COLLATE "C" NOT NULL,
+    internal BOOLEAN NOT NULL,
     events TEXT COLLATE "C" NOT NULL,
     sealed_secret BYTEA,
     enabled BOOLEAN NOT NULL,

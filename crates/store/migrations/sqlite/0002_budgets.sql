@@ -62,6 +62,7 @@ CREATE TABLE webhooks (
     organization_id BLOB NOT NULL REFERENCES organizations (id),
     name TEXT NOT NULL,
     url TEXT NOT NULL,
+    internal INTEGER NOT NULL,
     events TEXT NOT NULL,
     sealed_secret BLOB,
     enabled INTEGER NOT NULL,

@@ -26,6 +26,8 @@ pub struct StoredWebhook {
     pub organization_id: OrganizationId,
     pub name: String,
     pub url: String,
+    /// Declared to live in a private network: the egress guard lets it through.
+    pub internal: bool,
     /// Which alerts it gets; all of them where empty.
     pub events: Vec<AlertEvent>,
     pub sealed_secret: Option<Vec<u8>>,
@@ -40,6 +42,7 @@ pub struct StoredWebhook {
 pub struct WebhookDraft {
     pub name: String,
     pub url: String,
+    pub internal: bool,
     pub events: Vec<AlertEvent>,
     /// Sealed for this webhook's id; absent keeps what was there.
     pub sealed_secret: Option<Vec<u8>>,
@@ -132,6 +135,7 @@ impl WebhookDraft {
         StoredWebhook {
             name: self.name,
             url: self.url,
+            internal: self.internal,
             events: self.events,
             sealed_secret: self.sealed_secret.or_else(|| before.sealed_secret.clone()),
             enabled: self.enabled,
@@ -157,6 +161,7 @@ impl Write {
             organization_id,
             name: draft.name,
             url: draft.url,
+            internal: draft.internal,
             events: draft.events,
             sealed_secret: draft.sealed_secret,
             enabled: draft.enabled,
@@ -177,7 +182,7 @@ impl Write {
         draft: WebhookDraft,
     ) -> Result<StoredWebhook, StoreError> {
         const UPDATE: &str = "UPDATE webhooks SET name = $2, url = $3, events = $4, sealed_secret = $5, \
-            enabled = $6, updated_at = $7 WHERE id = $1";
+            enabled = $6, updated_at = $7, internal = $8 WHERE id = $1";
         draft.check()?;
         let before = self.editable_webhook(proof, id).await?;
         let mut after = draft.applied_to(&before);
@@ -192,7 +197,8 @@ impl Write {
             json_text(&after.events)?,
             after.sealed_secret.as_deref(),
             after.enabled,
-            after.updated_at
+            after.updated_at,
+            after.internal
         ];
         self.execute_named(ObjectKind::Webhook, &after.name, UPDATE, arguments).await?;
         self.record_webhook(Action::Update, Some(&before), Some(&after)).await?;
@@ -229,7 +235,7 @@ impl Write {
 
     async fn insert_webhook(&mut self, object: &StoredWebhook) -> Result<(), StoreError> {
         const INSERT: &str = "INSERT INTO webhooks (id, organization_id, name, url, events, sealed_secret, enabled, \
-            owner, created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+            owner, created_at, updated_at, internal) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
         let arguments = values![
             object.id,
             object.organization_id,
@@ -241,6 +247,7 @@ impl Write {
             owner_text(object.owner),
             object.created_at,
             object.updated_at,
+            object.internal,
         ];
         self.execute_named(ObjectKind::Webhook, &object.name, INSERT, arguments).await
     }
@@ -270,6 +277,7 @@ fn visible(stored: &StoredWebhook) -> Json {
     json!({
         "name": stored.name,
         "url": stored.url,
+        "internal": stored.internal,
         "events": stored.events,
         "has_secret": stored.sealed_secret.is_some(),
         "enabled": stored.enabled,
@@ -283,6 +291,7 @@ pub(crate) fn webhook(row: &Row) -> Result<StoredWebhook, StoreError> {
         organization_id: row.id("organization_id")?,
         name: row.get("name")?,
         url: row.get("url")?,
+        internal: row.get("internal")?,
         events: row.json("events")?,
         sealed_secret: row.get("sealed_secret")?,
         enabled: row.get("enabled")?,
