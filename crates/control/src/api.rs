@@ -1,9 +1,13 @@
 //! The admin API: handlers by object, and the table that lists them.
 
+pub(crate) mod alerts;
 pub(crate) mod audit;
+pub(crate) mod budgets;
 pub(crate) mod catalog;
 pub(crate) mod draft_check;
 pub(crate) mod keys;
+pub(crate) mod ledger;
+pub(crate) mod limits;
 pub(crate) mod metrics;
 pub(crate) mod models;
 pub(crate) mod organizations;
@@ -16,6 +20,7 @@ pub(crate) mod requests;
 pub(crate) mod system;
 pub(crate) mod teams;
 pub(crate) mod usage;
+pub(crate) mod webhooks;
 
 use crate::route::{Guard, Route, act, create, delete, get, update};
 
@@ -23,6 +28,8 @@ use crate::route::{Guard, Route, act, create, delete, get, update};
 pub(crate) fn table() -> Vec<Route> {
     let mut routes = tree();
     routes.extend(serving());
+    routes.extend(governing());
+    routes.extend(alerting());
     routes.extend(reading());
     routes
 }
@@ -89,6 +96,81 @@ fn serving() -> Vec<Route> {
             "Give a key a new secret; the old one lives on for a while",
         )
         .by(keys::rotate),
+    ]
+}
+
+fn governing() -> Vec<Route> {
+    const BUDGET: &str = "/api/v1/budgets/{budget_id}";
+    const LIMIT: &str = "/api/v1/limits/{limit_id}";
+    vec![
+        get("/api/v1/budgets", "listBudgets", "List budgets").by(budgets::list),
+        create("/api/v1/budgets", "createBudget", "Make a budget").by(budgets::create),
+        get(BUDGET, "getBudget", "Read a budget").by(budgets::get),
+        update(BUDGET, "updateBudget", "Change a budget").by(budgets::update),
+        delete(BUDGET, "deleteBudget", "Delete a budget").by(budgets::delete),
+        get(
+            "/api/v1/budgets/{budget_id}/state",
+            "getBudgetState",
+            "See what a budget has counted in its present window, by member",
+        )
+        .by(budgets::state),
+        create("/api/v1/budgets/{budget_id}/increases", "raiseBudget", "Allow more until a certain time")
+            .by(budgets::raise),
+        delete(
+            "/api/v1/budgets/{budget_id}/increases/{increase_id}",
+            "withdrawIncrease",
+            "End an increase now",
+        )
+        .by(budgets::withdraw),
+        get("/api/v1/limits", "listLimits", "List limits").by(limits::list),
+        create("/api/v1/limits", "createLimit", "Make a limit").by(limits::create),
+        get(LIMIT, "getLimit", "Read a limit").by(limits::get),
+        update(LIMIT, "updateLimit", "Change a limit").by(limits::update),
+        get(
+            "/api/v1/limits/{limit_id}/state",
+            "getLimitState",
+            "See what is left of a limit in the process that answers, by member",
+        )
+        .by(limits::state),
+        delete(LIMIT, "deleteLimit", "Delete a limit").by(limits::delete),
+    ]
+}
+
+fn alerting() -> Vec<Route> {
+    const WEBHOOK: &str = "/api/v1/webhooks/{webhook_id}";
+    vec![
+        get("/api/v1/webhooks", "listWebhooks", "List the addresses that alerts are sent to")
+            .by(webhooks::list),
+        create("/api/v1/webhooks", "createWebhook", "Make a webhook; its secret is in this answer only")
+            .by(webhooks::create),
+        get(WEBHOOK, "getWebhook", "Read a webhook").by(webhooks::get),
+        update(WEBHOOK, "updateWebhook", "Change a webhook").by(webhooks::update),
+        delete(WEBHOOK, "deleteWebhook", "Delete a webhook").by(webhooks::delete),
+        act(
+            "/api/v1/webhooks/{webhook_id}/test",
+            "testWebhook",
+            "Send a test event and say what became of it",
+        )
+        .by(webhooks::test),
+        get(
+            "/api/v1/webhooks/{webhook_id}/deliveries",
+            "listDeliveries",
+            "List what became of alerts that were sent to a webhook, newest first",
+        )
+        .by(webhooks::deliveries),
+        get("/api/v1/alerts", "listAlerts", "List alerts, newest first").by(alerts::list),
+        act(
+            "/api/v1/ledger/verify",
+            "verifyLedger",
+            "Recompute balances from usage records and say what differs",
+        )
+        .by(ledger::verify),
+        act(
+            "/api/v1/ledger/write-off",
+            "writeOffLeases",
+            "Give up the money that a process held which does not come back",
+        )
+        .by(ledger::write_off),
     ]
 }
 

@@ -5,6 +5,7 @@
 
 mod apply;
 mod check;
+mod governance;
 mod node;
 mod objects;
 mod process;
@@ -15,6 +16,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use apply::{Applied, ApplyError, apply};
+pub use governance::{FileBudget, FileLimit, FilePlace, FileScope};
 pub use objects::{
     FileDeployment, FileKey, FileModel, FileObjects, FileOrganization, FileProvider, FileTeam, KeyHolder,
     Located,

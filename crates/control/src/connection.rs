@@ -6,7 +6,7 @@ use tokio::sync::OnceCell;
 use tollgate_access::peppers::{OpenPeppers, SealedPeppers};
 use tollgate_access::token::PepperRing;
 use tollgate_access::{Place, RootKey, SealError, Sealed, Sealer};
-use tollgate_core::{OrganizationId, ProviderId, SecretText};
+use tollgate_core::{OrganizationId, ProviderId, SecretText, WebhookId};
 use tollgate_store::{Store, StoreError};
 
 /// Why the installation cannot be opened.
@@ -46,6 +46,10 @@ impl fmt::Debug for Installation {
 
 fn provider_secret(organization_id: OrganizationId, row: &str) -> Place<'_> {
     Place { table: "providers", row, column: "sealed_secret", organization_id: Some(organization_id) }
+}
+
+fn webhook_secret(organization_id: OrganizationId, row: &str) -> Place<'_> {
+    Place { table: "webhooks", row, column: "sealed_secret", organization_id: Some(organization_id) }
 }
 
 impl Installation {
@@ -90,6 +94,32 @@ impl Installation {
         self.sealer.seal(provider_secret(organization_id, &id.to_string()), secret.expose().as_bytes())
     }
 
+    /// Seals a webhook's secret for its row.
+    pub(crate) fn seal_webhook_secret(
+        &self,
+        organization_id: OrganizationId,
+        id: WebhookId,
+        secret: &SecretText,
+    ) -> Result<Sealed, SealError> {
+        self.sealer.seal(webhook_secret(organization_id, &id.to_string()), secret.expose().as_bytes())
+    }
+
+    /// Opens what [`Self::seal_webhook_secret`] sealed for the same row.
+    pub(crate) fn open_webhook_secret(
+        &self,
+        organization_id: OrganizationId,
+        id: WebhookId,
+        sealed: &[u8],
+    ) -> Result<SecretText, SealError> {
+        self.open_text(webhook_secret(organization_id, &id.to_string()), sealed)
+    }
+
+    fn open_text(&self, place: Place<'_>, sealed: &[u8]) -> Result<SecretText, SealError> {
+        let bytes = self.sealer.open(place, &Sealed::from_bytes(sealed.to_vec()))?;
+        let text = str::from_utf8(&bytes).map_err(|_| SealError::Failed)?;
+        Ok(SecretText::new(text.to_owned()))
+    }
+
     /// Opens what [`Self::seal_provider_secret`] sealed for the same row.
     pub fn open_provider_secret(
         &self,
@@ -97,10 +127,7 @@ impl Installation {
         id: ProviderId,
         sealed: &[u8],
     ) -> Result<SecretText, SealError> {
-        let sealed = Sealed::from_bytes(sealed.to_vec());
-        let bytes = self.sealer.open(provider_secret(organization_id, &id.to_string()), &sealed)?;
-        let text = str::from_utf8(&bytes).map_err(|_| SealError::Failed)?;
-        Ok(SecretText::new(text.to_owned()))
+        self.open_text(provider_secret(organization_id, &id.to_string()), sealed)
     }
 }
 

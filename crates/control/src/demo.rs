@@ -4,6 +4,7 @@
 //! shipping, so that records and sums agree.
 
 mod cast;
+mod governing;
 mod history;
 mod random;
 
@@ -60,6 +61,8 @@ pub struct DemoSeed {
     pub organization_id: OrganizationId,
     /// A key that may use every model.
     pub key: SecretText,
+    /// A key whose budget is spent after a few calls.
+    pub small_key: SecretText,
     /// Requests in the history.
     pub requests: u64,
 }
@@ -120,9 +123,12 @@ pub async fn seed(installation: &Installation, plan: &DemoPlan) -> Result<Option
         payers.push(cast::Caller { key, team_id, project_id: project.id, share });
     }
     let Some((_, team_id)) = last_team else { return Err(DemoError::Plan("there is no team".into())) };
-    let (_, key) = make_key(installation, organization.id, KeyOwner::Team(team_id), "quickstart").await?;
+    let owner = KeyOwner::Team(team_id);
+    let (_, key) = make_key(installation, organization.id, owner, "quickstart").await?;
+    let (small, small_key) = make_key(installation, organization.id, owner, "nearly-spent").await?;
+    governing::make(installation, organization.id, team_id, small.id).await?;
     let requests = history::ship(installation, plan, &payers, &models).await?;
-    Ok(Some(DemoSeed { organization_id: organization.id, key, requests }))
+    Ok(Some(DemoSeed { organization_id: organization.id, key, small_key, requests }))
 }
 
 async fn make_providers(
@@ -257,6 +263,9 @@ mod tests {
         let plane = TestPlane::new().await;
         let made = seed(plane.installation(), &plan()).await.unwrap().unwrap();
         assert_eq!(made.requests, 1_500);
+        let budgets = plane.get("/api/v1/budgets").await.json();
+        assert_eq!(budgets["items"].as_array().unwrap().len(), 3, "{budgets}");
+        assert_eq!(plane.get("/api/v1/limits").await.json()["items"].as_array().unwrap().len(), 2);
         assert!(seed(plane.installation(), &plan()).await.unwrap().is_none());
 
         let period = "from=1797000000000000&to=1800000000000000";

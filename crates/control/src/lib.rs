@@ -2,13 +2,16 @@
 //!
 //! It knows the data plane by the ports of [`ports`] only.
 
+pub mod alerts;
 mod api;
+mod balances;
 pub mod bootstrap;
 mod call;
 pub mod configuration;
 pub mod connection;
 pub mod demo;
 mod file_keys;
+mod governance;
 mod lookups;
 mod misses;
 pub mod openapi;

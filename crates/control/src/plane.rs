@@ -1,6 +1,7 @@
 //! The control plane as a whole: what its handlers share, and how the binary starts it.
 
 use std::fmt;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
 use axum::body::Body;
@@ -10,8 +11,11 @@ use http::{HeaderValue, Request, StatusCode, header};
 use prometheus_client::registry::Registry;
 use tokio::sync::Mutex;
 use tollgate_core::Clock;
+use tollgate_ledger::budget::BudgetBook;
+use tollgate_ledger::limit::LimitBook;
 use tollgate_state::ports::Lookups;
 
+use crate::alerts::{Deliverer, DeliveryCounts, Verifier};
 use crate::api;
 use crate::call::Strangers;
 use crate::configuration::{self, Applied, ApplyError, FileObjects};
@@ -34,6 +38,14 @@ pub struct Parts {
     pub metrics: Arc<Registry>,
     /// `/metrics` answers without a credential: only for a listener that nobody else reaches.
     pub open_metrics: bool,
+    /// What budgets have counted.
+    pub budgets: Arc<BudgetBook>,
+    /// What limits have counted.
+    pub limits: Arc<LimitBook>,
+    /// What became of deliveries to webhooks.
+    pub deliveries: Arc<DeliveryCounts>,
+    /// Balances that differed from the usage records at the last nightly look.
+    pub ledger_differences: Arc<AtomicU64>,
     /// The version of the program.
     pub program_version: &'static str,
     /// The console, if the binary has one.
@@ -96,13 +108,19 @@ impl ControlPlane {
     ) -> Result<Boot, BootError> {
         let _ = self.0.data_plane.set(data_plane);
         let boot = self.0.publisher.boot(sink).await?;
-        tokio::spawn(Arc::clone(&self.0.publisher).run(stopped));
+        tokio::spawn(Arc::clone(&self.0.publisher).run(stopped.clone()));
+        tokio::spawn(alerting(Arc::clone(&self.0), stopped));
         Ok(boot)
     }
 
     /// Look-ups for the data plane, answered on the runtime that is current now.
     pub fn lookups(&self) -> Arc<dyn Lookups> {
         StoreLookups::on(Arc::clone(&self.0.parts.connection), tokio::runtime::Handle::current())
+    }
+
+    /// What budgets have counted.
+    pub fn budgets(&self) -> &Arc<BudgetBook> {
+        &self.0.parts.budgets
     }
 
     /// Publishing: for configuration files applied at start or on reload.
@@ -126,6 +144,27 @@ impl ControlPlane {
             std::future::ready(response)
         });
         router.layer(map_response(async |response: Response| guarded(response)))
+    }
+}
+
+/// Delivers alerts and verifies the ledger every night, until told to stop.
+async fn alerting(plane: Arc<Plane>, mut stopped: tokio::sync::watch::Receiver<bool>) {
+    let parts = &plane.parts;
+    let deliverer = Deliverer {
+        connection: Arc::clone(&parts.connection),
+        tls: Arc::clone(&parts.tls),
+        clock: Arc::clone(&parts.clock),
+        counts: Arc::clone(&parts.deliveries),
+    };
+    let verifier = Verifier {
+        connection: Arc::clone(&parts.connection),
+        clock: Arc::clone(&parts.clock),
+        differences: Arc::clone(&parts.ledger_differences),
+    };
+    tokio::select! {
+        () = deliverer.run() => {}
+        () = verifier.run() => {}
+        _ = stopped.wait_for(|stopped| *stopped) => {}
     }
 }
 

@@ -107,6 +107,8 @@ impl From<StoreError> for Problem {
             }
             StoreError::InUse { .. } => Self::conflict("in_use", error.to_string()),
             StoreError::Revoked { .. } => Self::conflict("revoked", error.to_string()),
+            StoreError::Immutable { .. } => Self::conflict("immutable", error.to_string()),
+            StoreError::LeasesInUse { .. } => Self::conflict("leases_in_use", error.to_string()),
             StoreError::Invalid { field, reason } => Self::invalid(*field, reason),
             _ => Self::internal(&error),
         }

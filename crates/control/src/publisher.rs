@@ -13,6 +13,7 @@ use tokio::sync::{Mutex, Notify, watch};
 use tollgate_core::KeyId;
 use tollgate_state::Snapshot;
 use tollgate_state::build::build;
+use tollgate_state::governance::Governance;
 use tollgate_store::{Changes, Keys, ObjectKind};
 
 use crate::connection::{Connection, Installation, OpenError};
@@ -55,6 +56,14 @@ struct Published {
     from_store: bool,
     /// Models or providers changed and could not be taken over yet.
     models_pending: bool,
+    /// Budgets or limits changed and could not be taken over yet.
+    governance_pending: bool,
+}
+
+impl Published {
+    fn of_store(snapshot: Snapshot) -> Self {
+        Self { snapshot, from_store: true, models_pending: false, governance_pending: false }
+    }
 }
 
 impl Publisher {
@@ -133,7 +142,7 @@ impl Publisher {
         }
         let since = published.snapshot.version;
         let changes = installation.store.system_changes_since(since).await?;
-        if changes.version == since && !published.models_pending {
+        if changes.version == since && !published.models_pending && !published.governance_pending {
             return Ok(());
         }
         let keys = changed_keys(&changes);
@@ -143,12 +152,14 @@ impl Publisher {
         }
         // Keys first and by themselves: a configuration that cannot be used must not keep a revoked key alive.
         let next = source::with_keys(installation, &published.snapshot, changes.version, &keys).await?;
-        published.models_pending |= changes.changes.iter().any(|change| rebuilds_models(change.kind));
+        let changed = |of: fn(ObjectKind) -> bool| changes.changes.iter().any(|change| of(change.kind));
+        published.models_pending |= changed(rebuilds_models);
+        published.governance_pending |= changed(rebuilds_governance);
         let mut problem = None;
-        if published.models_pending {
-            match self.take_over_models(installation, &next).await {
+        if published.models_pending || published.governance_pending {
+            match self.take_over_objects(installation, &next, published.models_pending).await {
                 Ok(rebuilt) => {
-                    *published = Published { snapshot: rebuilt, from_store: true, models_pending: false };
+                    *published = Published::of_store(rebuilt);
                     self.file_due.notify_one();
                     return Ok(());
                 }
@@ -170,19 +181,25 @@ impl Publisher {
         let snapshot = build(&configuration)?;
         drop(configuration);
         self.hand_over(&snapshot)?;
-        *published = Published { snapshot, from_store: true, models_pending: false };
+        *published = Published::of_store(snapshot);
         self.file_due.notify_one();
         Ok(())
     }
 
-    /// Publishes the same credentials with models and providers as the store has them now.
-    async fn take_over_models(
+    /// Publishes the same credentials with budgets and limits as the store has them now, and where `with_models` with
+    /// models and providers as well.
+    async fn take_over_objects(
         &self,
         installation: &Installation,
         next: &Snapshot,
+        with_models: bool,
     ) -> Result<Snapshot, PublishError> {
-        let rebuilt = build(&load(installation, Keys::Omit).await?)?;
-        let mut rebuilt = next.with_models_of(&rebuilt);
+        let configuration = load(installation, Keys::Omit).await?;
+        let mut rebuilt = if with_models {
+            next.with_models_of(&build(&configuration)?)
+        } else {
+            next.with_governance(Governance::new(&configuration.budgets, &configuration.limits))
+        };
         // What was written since the changes were read is read again, once more for nothing.
         rebuilt.version = next.version;
         self.hand_over(&rebuilt)?;
@@ -273,6 +290,11 @@ fn changed_keys(changes: &Changes) -> Vec<KeyId> {
     ids.sort_unstable();
     ids.dedup();
     ids
+}
+
+/// Whether a change of such an object changes what is counted.
+const fn rebuilds_governance(kind: ObjectKind) -> bool {
+    matches!(kind, ObjectKind::Budget | ObjectKind::Increase | ObjectKind::Limit)
 }
 
 /// Whether a change of such an object changes what can be asked for. Teams and projects are seen through their keys.

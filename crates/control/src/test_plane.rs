@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tollgate_access::RootKey;
 use tollgate_core::SystemClock;
+use tollgate_ledger::budget::BudgetBook;
 use tollgate_state::Snapshot;
 use tower::ServiceExt;
 
@@ -69,6 +70,7 @@ pub(crate) struct TestPlane {
     pub(crate) control: ControlPlane,
     pub(crate) connection: Arc<Connection>,
     pub(crate) sink: Arc<Sink>,
+    pub(crate) budgets: Arc<BudgetBook>,
     pub(crate) token: String,
     pub(crate) directory: tempfile::TempDir,
     _stop: watch::Sender<bool>,
@@ -96,6 +98,10 @@ pub(crate) fn parts(connection: Arc<Connection>, data_directory: PathBuf) -> Par
         tls: tollgate_upstream::client_config(None).unwrap(),
         metrics: Arc::default(),
         open_metrics: false,
+        budgets: Arc::new(BudgetBook::sole()),
+        limits: Arc::default(),
+        deliveries: Arc::default(),
+        ledger_differences: Arc::default(),
         program_version: "0.0.0-test",
         assets: None,
     }
@@ -127,7 +133,8 @@ impl TestPlane {
         let (control, connection, sink, boot, stop) = start(location, directory.path().into()).await;
         boot.unwrap();
         let token = first_admin_credential(connection.get().unwrap()).await.unwrap().unwrap();
-        Self { control, connection, sink, token: token.expose().to_owned(), directory, _stop: stop }
+        let budgets = Arc::clone(control.budgets());
+        Self { control, connection, budgets, sink, token: token.expose().to_owned(), directory, _stop: stop }
     }
 
     pub(crate) fn installation(&self) -> &Installation {

@@ -94,6 +94,37 @@ metrics! {
     SHIPPER_RECORDS_UNREADABLE = Counter "tollgate_shipper_records_unreadable" []
         "Places and records of the journal that could not be read.";
 
+    BUDGET_RESERVATIONS = Counter "tollgate_budget_reservations" []
+        "Attempts for which money was reserved on all their budgets.";
+    BUDGET_REFUSALS = Counter "tollgate_budget_refusals" []
+        "Attempts that a budget could not pay for.";
+    BUDGET_UNAVAILABLE = Counter "tollgate_budget_unavailable" []
+        "Attempts that could not be decided, because the budgets' store did not answer.";
+    BUDGET_EXTENSIONS = Counter "tollgate_budget_extensions" []
+        "Reservations that were raised while their attempt ran.";
+    BUDGET_EXTENSION_REFUSALS = Counter "tollgate_budget_extension_refusals" []
+        "Raises of reservations that a budget could not pay for: the stream was ended.";
+    BUDGET_VOIDS = Counter "tollgate_budget_voids" []
+        "Reservations that were given up without a charge.";
+    BUDGET_CORRECTIONS = Counter "tollgate_budget_corrections" []
+        "Settlements, per balance, that charged something else than was reserved.";
+    BUDGET_OVERRUNS = Counter "tollgate_budget_overruns" []
+        "Settlements, per balance, that charged more than was reserved: an estimate was no bound.";
+    BUDGET_VIOLATIONS = Counter "tollgate_budget_violations" []
+        "States of balances that cannot be. Anything but zero is a mistake in Tollgate.";
+    BUDGET_CUSTOMERS_CROWDED_OUT = Counter "tollgate_budget_customers_crowded_out" []
+        "Calls of customers for whom a budget had no room to count them apart.";
+    LEDGER_DIFFERENCES = Gauge "tollgate_ledger_differences" []
+        "Balances that differed from the usage records at the last nightly look.";
+    ALERTS_LOGGED = Counter "tollgate_alerts_logged" []
+        "Alerts that this process wrote to its log.";
+    WEBHOOK_DELIVERIES = Counter "tollgate_webhook_deliveries" []
+        "Events that webhooks' receivers took.";
+    WEBHOOK_FAILURES = Counter "tollgate_webhook_failures" []
+        "Attempts to deliver an event that failed, those that are tried again among them.";
+    WEBHOOK_GIVEN_UP = Counter "tollgate_webhook_given_up" []
+        "Events that were given up after the last attempt.";
+
     SPANS_EXPORTED = Counter "tollgate_spans_exported" []
         "Spans that a trace collector took.";
     SPANS_DROPPED = Counter "tollgate_spans_dropped" []

@@ -1,16 +1,22 @@
 //! The command line: what can be asked, and who does it.
 
 mod admin;
+mod amount;
 mod backup;
+mod budget;
 mod check;
 pub(crate) mod client;
 mod duration;
 mod key;
+mod ledger;
+mod limit;
 mod model;
 pub(crate) mod output;
 mod provider;
 mod requests;
+mod scope;
 mod usage;
+mod webhook;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -43,6 +49,16 @@ enum Command {
     Provider(Asking<provider::Command>),
     /// Add and list models
     Model(Asking<model::Command>),
+    /// Make, list, raise and delete budgets, and see what is left of them
+    Budget(Asking<budget::Command>),
+    /// Make, list and delete limits of requests, tokens and concurrency
+    Limit(Asking<limit::Command>),
+    /// Check the balances of budgets, and give up what a lost process held
+    Ledger(Asking<ledger::Command>),
+    /// Make, list, test and delete the addresses that alerts are sent to
+    Webhook(Asking<webhook::Command>),
+    /// List alerts, newest first
+    Alerts(WithTarget<webhook::Alerts>),
     /// Sum up usage and cost
     Usage(WithTarget<usage::Options>),
     /// List requests, newest first, or show one in full
@@ -95,6 +111,11 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         Command::Key(asking) => block_on(key::run(asking.command, &asking.target)),
         Command::Provider(asking) => block_on(provider::run(asking.command, &asking.target)),
         Command::Model(asking) => block_on(model::run(asking.command, &asking.target)),
+        Command::Budget(asking) => block_on(budget::run(asking.command, &asking.target)),
+        Command::Limit(asking) => block_on(limit::run(asking.command, &asking.target)),
+        Command::Ledger(asking) => block_on(ledger::run(asking.command, &asking.target)),
+        Command::Webhook(asking) => block_on(webhook::run(asking.command, &asking.target)),
+        Command::Alerts(asking) => block_on(webhook::alerts(asking.options, &asking.target)),
         Command::Usage(asking) => block_on(usage::run(asking.options, &asking.target)),
         Command::Requests(asking) => block_on(requests::run(asking.options, &asking.target)),
         Command::Bench(options) => crate::bench::run(&options),

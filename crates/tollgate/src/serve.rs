@@ -10,6 +10,7 @@ mod demo;
 mod detect;
 mod fallback;
 mod first_steps;
+mod governing;
 mod metrics;
 mod observing;
 mod ports;
@@ -56,6 +57,9 @@ pub(crate) struct Options {
     /// PostgreSQL instead of the SQLite file in the data directory, for example postgres://tollgate@db/tollgate
     #[arg(long, env = "TOLLGATE_DATABASE_URL", hide_env_values = true, value_name = "URL")]
     database: Option<String>,
+    /// Redis or Valkey that decides limits with exact sharing, for example redis://cache:6379/0
+    #[arg(long, env = "TOLLGATE_REDIS_URL", hide_env_values = true, value_name = "URL")]
+    redis_url: Option<String>,
     /// File with the key that seals secrets; by default `root.key` in the data directory, made at the first start
     #[arg(long, env = "TOLLGATE_ROOT_KEY_FILE", value_name = "FILE")]
     root_key_file: Option<PathBuf>,

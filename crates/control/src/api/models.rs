@@ -6,11 +6,13 @@ use tollgate_access::authorize::{ModelsRead, ModelsWrite};
 use tollgate_catalog::Price;
 use tollgate_core::{DeploymentId, ModelId, ModelPattern, OrganizationId, ProviderId, UnixMicros};
 use tollgate_state::objects::{DeploymentObject, ModelObject, Owner, TimeoutOverrides};
-use tollgate_store::{DeploymentDraft, ModelDraft, ObjectKind, Page};
+use tollgate_store::{DeploymentDraft, Keys, ModelDraft, ObjectKind, Page};
 
 use super::draft_check::check_change;
 use super::paging::{ListQuery, organization, page};
 use crate::call::{Call, Nothing};
+use crate::connection::Installation;
+use crate::governance::tag_errors;
 use crate::ports::DeploymentHealth;
 use crate::problem::{FieldError, Problem};
 
@@ -20,7 +22,7 @@ pub(crate) struct ModelPath {
     model_id: ModelId,
 }
 
-const fn yes() -> bool {
+pub(crate) const fn yes() -> bool {
     true
 }
 
@@ -58,18 +60,22 @@ pub(crate) struct NewModel {
     /// A pattern that resolves to any name, not only to known ones.
     #[serde(default)]
     open: bool,
+    /// Free words that budgets and limits can name instead of single models.
+    #[serde(default)]
+    tags: Vec<Box<str>>,
     deployments: Vec<DeploymentInput>,
     #[serde(default = "yes")]
     enabled: bool,
 }
 
-/// What shall change. Absent keeps; a list of deployments replaces the whole list.
+/// What shall change. Absent keeps; a list replaces the whole list.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ModelChange {
     #[schemars(with = "Option<String>")]
     name: Option<ModelPattern>,
     open: Option<bool>,
+    tags: Option<Vec<Box<str>>>,
     deployments: Option<Vec<DeploymentInput>>,
     enabled: Option<bool>,
 }
@@ -102,7 +108,7 @@ pub(crate) async fn create(
     let draft = ModelDraft {
         name: body.name,
         open: body.open,
-        tags: Vec::new(),
+        tags: checked(body.tags)?,
         deployments: drafts(body.deployments)?,
         enabled: body.enabled,
     };
@@ -128,7 +134,7 @@ pub(crate) async fn update(
     let draft = ModelDraft {
         name: body.name.unwrap_or(before.name),
         open: body.open.unwrap_or(before.open),
-        tags: before.tags,
+        tags: body.tags.map_or(Ok(before.tags), checked)?,
         deployments,
         enabled: body.enabled.unwrap_or(before.enabled),
     };
@@ -165,6 +171,27 @@ fn of_body(error: tollgate_store::StoreError) -> Problem {
         (ObjectKind::Deployment, "deployments.id"),
     ];
     Problem::of_reference(error, &referred)
+}
+
+fn checked(tags: Vec<Box<str>>) -> Result<Vec<Box<str>>, Problem> {
+    let errors: Vec<_> = tag_errors(&tags)
+        .into_iter()
+        .map(|(position, message)| {
+            let field = position.map_or("tags".into(), |position| format!("tags[{position}]"));
+            FieldError { field, message }
+        })
+        .collect();
+    if errors.is_empty() { Ok(tags) } else { Err(Problem::invalid_fields(errors)) }
+}
+
+/// The names and patterns of an organization's models.
+pub(crate) async fn names(
+    installation: &Installation,
+    organization_id: OrganizationId,
+) -> Result<Vec<ModelPattern>, Problem> {
+    let stored = installation.store.system_load_configuration(Keys::Omit).await?;
+    let own = stored.models.into_iter().filter(|model| model.organization_id == organization_id);
+    Ok(own.map(|model| model.name).collect())
 }
 
 fn drafts(inputs: Vec<DeploymentInput>) -> Result<Vec<DeploymentDraft>, Problem> {

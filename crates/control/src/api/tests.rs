@@ -1,3 +1,6 @@
+mod governing;
+mod webhooks;
+
 use axum::body::Body;
 use http::{Method, Request, StatusCode, header};
 use serde_json::{Value, json};
@@ -20,6 +23,10 @@ fn concrete(path: &str) -> String {
         ("{model_id}", "model"),
         ("{key_id}", "key"),
         ("{request_id}", "req"),
+        ("{budget_id}", "bud"),
+        ("{increase_id}", "inc"),
+        ("{limit_id}", "lim"),
+        ("{webhook_id}", "hook"),
     ] {
         path = path.replace(name, &format!("{prefix}_{}", "0".repeat(22)));
     }

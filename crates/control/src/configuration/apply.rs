@@ -6,6 +6,7 @@
 
 mod conflicts;
 mod find;
+mod governance;
 
 use std::collections::BTreeSet;
 
@@ -63,11 +64,15 @@ pub async fn apply(installation: &Installation, objects: &FileObjects) -> Result
         return Err(ApplyError::Conflicts(conflicts));
     }
     let mut applying = Applying { installation, write, stored };
+    applying.remove_governance(objects).await?;
     for organization in &objects.organizations {
         applying.organization(organization).await?;
     }
     applying.remove_others(objects).await?;
     applying.keys(&owned, objects).await?;
+    for organization in &objects.organizations {
+        applying.governance(organization).await?;
+    }
     let writes = applying.write.recorded();
     applying.write.commit().await?;
     Ok(Applied { writes })
@@ -203,7 +208,7 @@ impl Applying<'_> {
         let draft = ModelDraft {
             name: file.name.clone(),
             open: file.open,
-            tags: Vec::new(),
+            tags: file.tags.clone(),
             deployments,
             enabled: file.enabled,
         };

@@ -1,5 +1,7 @@
 //! What can be checked without a store: names, references, providers, and whether it all could be published.
 
+mod governance;
+
 use std::collections::BTreeMap;
 
 use tollgate_access::token::{self, TokenKind};
@@ -21,6 +23,7 @@ pub(super) fn check(objects: &FileObjects, problems: &mut Vec<ConfigurationProbl
         check_providers(organization, problems);
         check_models(organization, problems);
         check_keys(organization, problems);
+        governance::check_governance(organization, problems);
         if problems.len() == before {
             check_build(organization, problems);
         }
@@ -77,6 +80,11 @@ fn check_names(organization: &FileOrganization, problems: &mut Vec<Configuration
         organization.models.iter().map(|located| (located, "name", located.value.name.to_string())),
     );
     unique(problems, organization.keys.iter().map(|located| (located, "name", located.value.name.clone())));
+    unique(
+        problems,
+        organization.budgets.iter().map(|located| (located, "name", located.value.name.clone())),
+    );
+    unique(problems, organization.limits.iter().map(|located| (located, "name", located.value.name.clone())));
 }
 
 fn check_providers(organization: &FileOrganization, problems: &mut Vec<ConfigurationProblem>) {
@@ -195,7 +203,7 @@ fn model_object(
         enabled: deployment.enabled,
     });
     ModelObject {
-        tags: Vec::new(),
+        tags: model.tags.clone(),
         id: ModelId::generate(),
         organization_id,
         name: model.name.clone(),

@@ -8,6 +8,7 @@ use tollgate_core::{ModelPattern, SecretText, UnixMicros};
 use tollgate_state::Grants;
 use tollgate_state::objects::TimeoutOverrides;
 
+use super::governance::{FileBudget, FileLimit};
 use super::node::Node;
 use super::reader::Reader;
 use super::secrets;
@@ -35,6 +36,8 @@ pub struct FileOrganization {
     pub providers: Vec<Located<FileProvider>>,
     pub models: Vec<Located<FileModel>>,
     pub keys: Vec<Located<FileKey>>,
+    pub budgets: Vec<Located<FileBudget>>,
+    pub limits: Vec<Located<FileLimit>>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -76,6 +79,8 @@ pub struct FileModel {
     pub name: ModelPattern,
     #[serde(default)]
     pub open: bool,
+    #[serde(default)]
+    pub tags: Vec<Box<str>>,
     pub deployments: Vec<FileDeployment>,
     #[serde(default = "yes")]
     pub enabled: bool,
@@ -123,7 +128,7 @@ pub enum KeyHolder {
     Project(String),
 }
 
-const KNOWN: [&str; 5] = ["name", "teams", "providers", "models", "keys"];
+const KNOWN: [&str; 7] = ["name", "teams", "providers", "models", "keys", "budgets", "limits"];
 
 /// Adds the objects below `organizations` of a node.
 pub(super) fn read(reader: &mut Reader<'_>, node: &Node, field: &str, objects: &mut FileObjects) {
@@ -161,6 +166,12 @@ fn read_organization(reader: &mut Reader<'_>, node: &Node, field: &str, organiza
     }
     for (field, node) in reader.list(node, field, "models") {
         organization.models.extend(located(reader, node, field));
+    }
+    for (field, node) in reader.list(node, field, "budgets") {
+        organization.budgets.extend(located(reader, node, field));
+    }
+    for (field, node) in reader.list(node, field, "limits") {
+        organization.limits.extend(located(reader, node, field));
     }
     for (field, node) in reader.list(node, field, "keys") {
         let read: Option<Located<FileKey>> = located(reader, node, field);

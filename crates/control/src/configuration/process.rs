@@ -20,6 +20,8 @@ pub struct ProcessSettings {
     /// The data directory.
     pub data: Option<PathBuf>,
     pub database: Option<DatabaseSettings>,
+    /// Decides limits with exact sharing; `${NAME}` takes it from the environment.
+    pub redis_url: Option<String>,
     pub root_key_file: Option<PathBuf>,
     pub tls: Option<TlsSettings>,
     pub limits: LimitSettings,
@@ -38,6 +40,7 @@ impl ProcessSettings {
             admin_listen,
             data,
             database,
+            redis_url,
             root_key_file,
             tls,
             limits,
@@ -51,6 +54,7 @@ impl ProcessSettings {
             ("admin_listen", *admin_listen == other.admin_listen),
             ("data", *data == other.data),
             ("database", *database == other.database),
+            ("redis_url", *redis_url == other.redis_url),
             ("root_key_file", *root_key_file == other.root_key_file),
             ("tls", *tls == other.tls),
             ("limits", *limits == other.limits),
@@ -143,11 +147,12 @@ const fn one_percent() -> f64 {
     0.01
 }
 
-const KNOWN: [&str; 12] = [
+const KNOWN: [&str; 13] = [
     "listen",
     "admin_listen",
     "data",
     "database",
+    "redis_url",
     "root_key_file",
     "tls",
     "limits",
@@ -171,6 +176,7 @@ pub(super) fn read(reader: &mut Reader<'_>, root: &Node) -> ProcessSettings {
         admin_listen: field(reader, root, "admin_listen"),
         data: field(reader, root, "data").map(relative),
         database: field(reader, root, "database"),
+        redis_url: field(reader, root, "redis_url"),
         root_key_file: field(reader, root, "root_key_file").map(relative),
         tls: field(reader, root, "tls"),
         limits: field(reader, root, "limits").unwrap_or_default(),
@@ -200,6 +206,16 @@ fn check(reader: &mut Reader<'_>, root: &Node, settings: &mut ProcessSettings) {
                 "must start with postgres://; leave `database` out for SQLite",
             ),
             Err(message) => reader.wrong(node, "database.url", message),
+        }
+    }
+    if let Some(url) = &mut settings.redis_url {
+        let node = root.at_path("redis_url");
+        match secrets::resolve_text(url, reader.environment) {
+            Ok(resolved) if resolved.starts_with("redis://") || resolved.starts_with("rediss://") => {
+                *url = resolved;
+            }
+            Ok(_) => reader.wrong(node, "redis_url", "must start with redis:// or rediss://"),
+            Err(message) => reader.wrong(node, "redis_url", message),
         }
     }
     if settings.otlp.as_ref().is_some_and(|otlp| !(0.0..=1.0).contains(&otlp.sample_ratio)) {

@@ -1,3 +1,5 @@
+mod governing;
+
 use std::path::Path;
 
 use serde_json::json;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tollgate_access::peppers::OpenPeppers;
 use tollgate_access::{Place, Purpose, RootKey, SealError, Sealed, Sealer};
 use tollgate_core::{OrganizationId, ProviderId, SecretText, UnixMicros};
+use tollgate_state::governance::{BudgetObject, LimitObject};
 use tollgate_state::objects::{
     Configuration, CredentialObject, KeyObject, ModelObject, Organization, Owner, Project, ProviderObject,
     Team, TimeoutOverrides,
@@ -57,6 +58,8 @@ struct Objects {
     projects: Vec<Project>,
     providers: Vec<PlainProvider>,
     models: Vec<ModelObject>,
+    budgets: Vec<BudgetObject>,
+    limits: Vec<LimitObject>,
 }
 
 /// A provider with its secret in the open: exists only inside the sealed file.
@@ -169,6 +172,8 @@ fn encode(
         projects: configuration.projects,
         providers: configuration.providers.into_iter().map(Into::into).collect(),
         models: configuration.models,
+        budgets: configuration.budgets,
+        limits: configuration.limits,
     };
     let content = Content {
         version: configuration.version,
@@ -211,8 +216,8 @@ fn decode(bytes: &[u8]) -> Result<(Configuration, OpenPeppers), LastKnownGoodErr
     let content: Content = postcard::from_bytes(bytes).map_err(unreadable)?;
     let objects: Objects = serde_json::from_str(&content.objects).map_err(unreadable)?;
     let configuration = Configuration {
-        budgets: Vec::new(),
-        limits: Vec::new(),
+        budgets: objects.budgets,
+        limits: objects.limits,
         version: content.version,
         organizations: objects.organizations,
         teams: objects.teams,

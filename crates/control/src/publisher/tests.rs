@@ -87,6 +87,11 @@ async fn the_process_starts_from_the_last_known_good_file_when_the_store_is_down
     let tree = plane.with_tree().await;
     model(&plane, &tree, "gpt-5.5").await;
     let (_, lookup) = key(&plane, &tree, "first").await;
+    let budget =
+        serde_json::json!({"name": "b", "amount_usd": "1.5", "window": {"kind": "day"}, "mode": "hard"});
+    plane.made("/api/v1/budgets", budget).await;
+    let limit = serde_json::json!({"name": "l", "meter": "requests", "amount": 60});
+    plane.made("/api/v1/limits", limit).await;
     plane.control.publisher().save_last_known_good().await.unwrap();
     let directory = plane.directory.path();
     let file = std::fs::read(directory.join("last-known-good")).unwrap();
@@ -102,6 +107,10 @@ async fn the_process_starts_from_the_last_known_good_file_when_the_store_is_down
     assert_eq!(snapshot.deployments[0].provider.secret.as_ref().unwrap().hint(), "…cdef");
     let original = plane.sink.latest();
     assert_eq!(credential.hash, original.credential(lookup).unwrap().hash);
+    assert_eq!(snapshot.governance.budgets(), original.governance.budgets());
+    assert_eq!(snapshot.governance.budgets()[0].amount_nano_usd.get(), 1_500_000_000);
+    assert_eq!(snapshot.governance.limits(), original.governance.limits());
+    assert_eq!(snapshot.governance.limits().len(), 1);
     assert_eq!(boot.peppers.hash(b"x"), plane.installation().peppers().hash(b"x"));
 
     // Nobody can be identified, and that is not the caller's fault.

@@ -31,6 +31,7 @@ pub(crate) fn webhook_draft(name: &str, events: Vec<AlertEvent>) -> WebhookDraft
     WebhookDraft {
         name: name.into(),
         url: "https://hooks.example/1".into(),
+        internal: false,
         events,
         sealed_secret: Some(vec![1, 2, 3]),
         enabled: true,

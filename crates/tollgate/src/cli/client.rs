@@ -118,6 +118,10 @@ impl Admin {
         self.call(Method::POST, path, Some(body)).await
     }
 
+    pub(crate) async fn delete(&self, path: &str) -> anyhow::Result<()> {
+        self.call(Method::DELETE, path, None).await.map(drop)
+    }
+
     /// A list: all its pages, or as many as hold `limit` items.
     pub(crate) async fn list(
         &self,

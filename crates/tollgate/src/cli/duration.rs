@@ -12,6 +12,10 @@ const UNITS: [(char, u64); 4] = [('d', 86_400), ('h', 3_600), ('m', 60), ('s', 1
 pub(crate) struct Span(u64);
 
 impl Span {
+    pub(crate) const fn of_seconds(seconds: u64) -> Self {
+        Self(seconds)
+    }
+
     pub(crate) const fn as_seconds(self) -> u64 {
         self.0
     }

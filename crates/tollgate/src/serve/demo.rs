@@ -28,6 +28,8 @@ pub(crate) struct Demo {
     _provider: SimulatedProvider,
     /// A ready-made key; on the first start only.
     pub(crate) key: Option<SecretText>,
+    /// One whose budget is nearly spent; on the first start only.
+    pub(crate) small_key: Option<SecretText>,
 }
 
 /// Starts the providers, where they were before if that is possible, and seeds an empty store.
@@ -49,7 +51,8 @@ pub(crate) async fn start(directory: &DataDirectory, installation: &Installation
         relocate(installation, before, provider.address()).await?;
     }
     write_private(&path, format!("{}\n", provider.address()).as_bytes())?;
-    Ok(Demo { _provider: provider, key: seeded.map(|seeded| seeded.key) })
+    let (key, small_key) = seeded.map(|seeded| (seeded.key, seeded.small_key)).unzip();
+    Ok(Demo { _provider: provider, key, small_key })
 }
 
 fn base_url(address: SocketAddr) -> String {

@@ -1,8 +1,11 @@
 //! All that `/metrics` shows: the data plane's own metrics, and those that other parts count.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::registry::Registry;
+use tollgate_control::alerts::DeliveryCounts;
+use tollgate_ledger::budget::{BudgetBook, BudgetCounts};
 use tollgate_ledger::journal::{Health, Journal};
 use tollgate_telemetry::metrics::MetricsCollector;
 use tollgate_telemetry::names;
@@ -17,13 +20,19 @@ pub(crate) struct Counted {
     pub(crate) journal: Arc<Journal>,
     pub(crate) shipping: Arc<Shipping>,
     pub(crate) calls: Arc<CallCounters>,
+    pub(crate) budgets: Arc<BudgetBook>,
+    pub(crate) deliveries: Arc<DeliveryCounts>,
+    /// Balances that differed at the last nightly look.
+    pub(crate) ledger_differences: Arc<AtomicU64>,
 }
 
 pub(crate) fn registry(metrics: &Arc<Metrics>, counted: Counted) -> Registry {
-    let Counted { pools, journal, shipping, calls } = counted;
+    let Counted { pools, journal, shipping, calls, budgets, deliveries, ledger_differences } = counted;
     let sources =
         Sources::default().with_process().with_calls(&calls).with_build_info(env!("CARGO_PKG_VERSION"));
     let sources = with_journal(with_pools(sources, &pools), &journal, &shipping);
+    let sources = with_budgets(sources, &budgets);
+    let sources = with_alerts(sources, &deliveries, ledger_differences);
     let mut registry = Registry::default();
     registry.register_collector(Box::new(MetricsCollector(Arc::clone(metrics))));
     registry.register_collector(Box::new(sources));
@@ -42,6 +51,37 @@ fn with_pools(sources: Sources, pools: &[Arc<PoolCounters>]) -> Sources {
         .with(names::UPSTREAM_REQUESTS_REFUSED, read(|pool| pool.refused))
         .with(names::UPSTREAM_CONNECTIONS_IDLE, read(|pool| pool.idle))
         .with(names::UPSTREAM_CONNECTIONS_IN_USE, read(|pool| pool.in_use))
+}
+
+fn with_budgets(sources: Sources, book: &Arc<BudgetBook>) -> Sources {
+    let read = |choose: fn(BudgetCounts) -> u64| {
+        let book = Arc::clone(book);
+        move || choose(book.counts()) as f64
+    };
+    sources
+        .with(names::BUDGET_RESERVATIONS, read(|counts| counts.reservations))
+        .with(names::BUDGET_REFUSALS, read(|counts| counts.refusals))
+        .with(names::BUDGET_UNAVAILABLE, read(|counts| counts.unavailable))
+        .with(names::BUDGET_EXTENSIONS, read(|counts| counts.extensions))
+        .with(names::BUDGET_EXTENSION_REFUSALS, read(|counts| counts.extension_refusals))
+        .with(names::BUDGET_VOIDS, read(|counts| counts.voids))
+        .with(names::BUDGET_CORRECTIONS, read(|counts| counts.corrections))
+        .with(names::BUDGET_OVERRUNS, read(|counts| counts.overruns))
+        .with(names::BUDGET_VIOLATIONS, read(|counts| counts.violations))
+        .with(names::BUDGET_CUSTOMERS_CROWDED_OUT, read(|counts| counts.crowded_out))
+}
+
+fn with_alerts(sources: Sources, deliveries: &Arc<DeliveryCounts>, differences: Arc<AtomicU64>) -> Sources {
+    let read = |choose: fn(&DeliveryCounts) -> u64| {
+        let deliveries = Arc::clone(deliveries);
+        move || choose(&deliveries) as f64
+    };
+    sources
+        .with(names::LEDGER_DIFFERENCES, move || differences.load(Ordering::Relaxed) as f64)
+        .with(names::ALERTS_LOGGED, read(DeliveryCounts::alerts))
+        .with(names::WEBHOOK_DELIVERIES, read(DeliveryCounts::delivered))
+        .with(names::WEBHOOK_FAILURES, read(DeliveryCounts::failed))
+        .with(names::WEBHOOK_GIVEN_UP, read(DeliveryCounts::given_up))
 }
 
 fn with_journal(sources: Sources, journal: &Arc<Journal>, shipping: &Arc<Shipping>) -> Sources {

@@ -4,6 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context;
 use tokio::runtime::{Handle, Runtime};
 use tokio::sync::watch;
 use tollgate_access::token::{Pepper, PepperRing};
@@ -12,7 +13,6 @@ use tollgate_control::{Connection, ControlPlane, Parts};
 use tollgate_core::{Clock, SystemClock};
 use tollgate_gateway::server::Shutdown;
 use tollgate_gateway::{Gateway, GatewayParts};
-use tollgate_ledger::budget::BudgetBook;
 use tollgate_ledger::journal::Journal;
 use tollgate_ledger::shipper::Shipper;
 use tollgate_telemetry::{CallSink, Metrics};
@@ -23,6 +23,7 @@ use super::data_directory::DataDirectory;
 use super::demo::{self, Demo};
 use super::fallback::ControlFallback;
 use super::first_steps::{FirstSteps, first_steps, location, open_journal};
+use super::governing::Books;
 use super::metrics::Counted;
 use super::observing::Observing;
 use super::ports::{GatewaySink, GatewayView};
@@ -46,6 +47,7 @@ pub(super) struct Process {
     control: ControlPlane,
     journal: Arc<Journal>,
     shipper: Shipper,
+    books: Books,
     connection: Arc<Connection>,
     tls: Arc<rustls::ClientConfig>,
     server_tls: Option<Arc<rustls::ServerConfig>>,
@@ -72,6 +74,7 @@ impl Process {
         let journal = Arc::new(open_journal(chosen, directory, &connection).await?);
         let shipper = shipping::shipper(&journal, Arc::clone(&connection), directory.instance_id()?)?;
         let shipping = Arc::new(Shipping::new(shipper.status()));
+        let books = Books::open(chosen, directory, &connection, journal.epoch()).await?;
         let metrics = Arc::new(Metrics::default());
         let pools: Vec<Arc<PoolCounters>> = (0..with.cores).map(|_| Arc::default()).collect();
         let admin_address = admin.as_ref().map_or(with.listen, |(address, _)| *address);
@@ -82,7 +85,11 @@ impl Process {
             journal: Arc::clone(&journal),
             shipping: Arc::clone(&shipping),
             calls: Arc::clone(&observing.counters),
+            budgets: Arc::clone(&books.budgets),
+            deliveries: Arc::default(),
+            ledger_differences: Arc::default(),
         };
+        let counts = (Arc::clone(&counted.deliveries), Arc::clone(&counted.ledger_differences));
         let control = ControlPlane::new(Parts {
             connection: Arc::clone(&connection),
             data_directory: directory.path().to_owned(),
@@ -90,14 +97,20 @@ impl Process {
             tls: Arc::clone(&tls),
             metrics: Arc::new(metrics::registry(&metrics, counted)),
             open_metrics: admin_address.ip().is_loopback(),
+            budgets: Arc::clone(&books.budgets),
+            limits: Arc::clone(&books.limits),
+            deliveries: counts.0,
+            ledger_differences: counts.1,
             program_version: env!("CARGO_PKG_VERSION"),
             assets: None,
         });
-        let gateway = gateway(with, &control, metrics, observing.sink.clone(), admin.is_none())?;
+        let gateway = gateway(with, &control, &books, metrics, observing.sink.clone(), admin.is_none())?;
         let view = GatewayView { gateway: Arc::clone(&gateway), journal: Arc::clone(&journal), shipping };
         let sink = Arc::new(GatewaySink(Arc::clone(&gateway)));
         let boot = control.start(sink, Arc::new(view), stopped.subscribe()).await?;
         gateway.peppers.store(Arc::new(boot.peppers));
+        let shipper = books.restored(shipping::priced(shipper, Arc::clone(&gateway))).await;
+        let shipper = shipper.context("restoring what budgets have spent")?;
         if let Some((_, listener)) = admin {
             let (gateway, journal) = (Arc::clone(&gateway), Arc::clone(&journal));
             let router = admin::with_health(control.router(), gateway, journal);
@@ -109,6 +122,7 @@ impl Process {
             control,
             journal,
             shipper,
+            books,
             connection,
             tls,
             server_tls,
@@ -151,15 +165,18 @@ impl Process {
             self.started.write_bootstrap_file(path)?;
         }
         let cores = Cores::start(parts, listeners, &self.pools)?;
-        let shipper = shipping::priced(self.shipper, Arc::clone(&self.gateway));
-        let shipping = shipping::start(shipper, self.stopped.subscribe());
+        let shipping = shipping::start(self.shipper, self.stopped.subscribe());
+        let tending = self.books.tend(self.stopped.subscribe());
         drop(inside);
         crate::cli::output::line(self.started.screen())?;
         let served = cores.join();
         // Now nobody writes any more: what is in the journal is all there will be.
         self.stopped.send_replace(true);
         runtime.block_on(async {
-            let _ = shipping.await;
+            let (shipped, tended) = tokio::join!(shipping, tending);
+            if let (Ok(true), Ok(books)) = (shipped, tended) {
+                books.give_back().await;
+            }
             self.observing.finish().await;
             if let Some(installation) = self.connection.get() {
                 installation.store.close().await;
@@ -175,6 +192,7 @@ impl Process {
 fn gateway(
     with: &Surroundings<'_>,
     control: &ControlPlane,
+    books: &Books,
     metrics: Arc<Metrics>,
     call_sink: Option<CallSink>,
     shares_address: bool,
@@ -185,8 +203,8 @@ fn gateway(
         peppers: nobodys_peppers()?,
         lookups: control.lookups(),
         fallback: if shares_address { Some(Arc::new(fallback)) } else { None },
-        budgets: Arc::new(BudgetBook::sole()),
-        limits: Arc::default(),
+        budgets: Arc::clone(&books.budgets),
+        limits: Arc::clone(&books.limits),
         metrics,
         call_sink,
         clock,
@@ -210,6 +228,7 @@ fn started(with: &Surroundings<'_>, admin: SocketAddr, first: &FirstSteps) -> St
         url: address::url(with.listen, uses_tls),
         admin_url: address::url(admin, uses_tls),
         admin_token: first.admin_token.clone(),
+        small_key: first.demo.as_ref().and_then(|demo| demo.small_key.clone()),
         model: key.as_ref().map(|_| demo::FIRST_MODEL.to_owned()),
         key,
         findings: first.findings.clone(),

@@ -17,6 +17,8 @@ pub(crate) struct Started {
     pub(crate) admin_token: Option<SecretText>,
     /// A ready-made key with a model to ask; with simulated providers only.
     pub(crate) key: Option<SecretText>,
+    /// A key whose budget is spent after a few calls; with simulated providers only.
+    pub(crate) small_key: Option<SecretText>,
     pub(crate) model: Option<String>,
     /// What `--detect` found and did not find.
     pub(crate) findings: Vec<String>,
@@ -59,12 +61,23 @@ impl Started {
     fn next_step(&self) -> String {
         if let (Some(key), Some(model)) = (&self.key, &self.model) {
             let body = json!({"model": model, "messages": [{"role": "user", "content": "Hello!"}]});
-            return format!(
-                "Try it:\n\n  curl {}/v1/chat/completions \\\n    -H 'Authorization: Bearer {}' \\\n    \
-                 -H 'Content-Type: application/json' \\\n    -d '{body}'\n",
-                self.url,
-                key.expose()
-            );
+            let curl = |key: &SecretText| {
+                format!(
+                    "curl {}/v1/chat/completions \\\n    -H 'Authorization: Bearer {}' \\\n    \
+                     -H 'Content-Type: application/json' \\\n    -d '{body}'",
+                    self.url,
+                    key.expose()
+                )
+            };
+            let mut text = format!("Try it:\n\n  {}\n", curl(key));
+            if let Some(small_key) = &self.small_key {
+                let _ = write!(
+                    text,
+                    "\nSee a budget refuse; this key may spend $0.0001 a day:\n\n  for call in 1 2 3 4 5 6; do {}; echo; done\n",
+                    curl(small_key)
+                );
+            }
+            return text;
         }
         let Some(admin_token) = &self.admin_token else { return String::new() };
         format!(

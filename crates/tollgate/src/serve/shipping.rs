@@ -80,14 +80,17 @@ pub(crate) fn priced(shipper: Shipper, gateway: Arc<Gateway>) -> Shipper {
     }))
 }
 
-/// Ships on the current runtime until `stopped`, then the rest. The task ends by itself.
-pub(crate) fn start(mut shipper: Shipper, mut stopped: watch::Receiver<bool>) -> JoinHandle<()> {
+/// Ships on the current runtime until `stopped`, then the rest. The task ends by itself and says whether all was
+/// shipped.
+pub(crate) fn start(mut shipper: Shipper, mut stopped: watch::Receiver<bool>) -> JoinHandle<bool> {
     tokio::spawn(async move {
         let ending = async { drop(stopped.wait_for(|stopped| *stopped).await) };
         shipper.run(ending).await;
-        if !shipper.drain(LAST_SHIPMENTS).await {
+        let is_complete = shipper.drain(LAST_SHIPMENTS).await;
+        if !is_complete {
             tracing::warn!("the store did not take all records; the rest is shipped at the next start");
         }
+        is_complete
     })
 }
 

@@ -7,6 +7,7 @@ use tollgate_state::objects::{Organization, Owner};
 use tollgate_store::{KeyWithCredentials, StoredConfiguration, Write};
 
 use super::find::{find_model, find_owner, find_project, find_provider, find_team, is_kept_provider};
+use super::governance::{find_budget, find_limit};
 use super::{ApplyError, lookup_of};
 use crate::configuration::objects::{FileKey, FileObjects, FileOrganization, Located};
 
@@ -23,6 +24,7 @@ pub(super) async fn conflicts(
         if let Some(known) = known {
             conflicts.extend(of_tree(stored, known, organization));
             conflicts.extend(of_models(stored, known, organization));
+            conflicts.extend(of_governance(stored, known, organization));
         }
         for located in &organization.keys {
             conflicts.extend(of_key(write, stored, owned, known, located).await?);
@@ -69,6 +71,26 @@ fn of_models(stored: &StoredConfiguration, known: &Organization, file: &FileOrga
         let name = located.value.name.to_string();
         if find_model(stored, known.id, &name).is_some_and(|theirs| theirs.owner == Owner::Api) {
             conflicts.push(made_by_api(located, "model", &name));
+        }
+    }
+    conflicts
+}
+
+fn of_governance(stored: &StoredConfiguration, known: &Organization, file: &FileOrganization) -> Vec<String> {
+    let mut conflicts = Vec::new();
+    for located in &file.budgets {
+        let (name, theirs) = (&located.value.name, find_budget(stored, known.id, &located.value.name));
+        if theirs.is_some_and(|theirs| theirs.owner == Owner::Api) {
+            conflicts.push(made_by_api(located, "budget", name));
+        } else if theirs.is_some_and(|theirs| theirs.window != located.value.window) {
+            let what = format!("the window of the budget `{name}` cannot change");
+            conflicts.push(at(located, format!("{what}; give the new budget another name")));
+        }
+    }
+    for located in &file.limits {
+        let (name, theirs) = (&located.value.name, find_limit(stored, known.id, &located.value.name));
+        if theirs.is_some_and(|theirs| theirs.owner == Owner::Api) {
+            conflicts.push(made_by_api(located, "limit", name));
         }
     }
     conflicts

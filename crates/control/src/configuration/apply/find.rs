@@ -57,7 +57,7 @@ pub(super) fn find_model<'a>(
 }
 
 /// What the files say about an organization of the store.
-fn in_files<'a>(
+pub(super) fn in_files<'a>(
     stored: &StoredConfiguration,
     objects: &'a FileObjects,
     id: OrganizationId,
