@@ -12,7 +12,7 @@ use super::{DemoError, proof};
 use crate::connection::Installation;
 
 /// Pays for a handful of short answers of the first model.
-const NEARLY_SPENT: NanoUsd = NanoUsd::new(100_000);
+const NEARLY_SPENT: NanoUsd = NanoUsd::new(250_000);
 
 const fn scope(place: Place, each: Option<Each>) -> Scope {
     Scope { place, each, model: None }
@@ -24,7 +24,8 @@ fn budget(name: &str, scope: Scope, dollars: i64, kind: WindowKind) -> BudgetDra
         scope,
         amount_nano_usd: NanoUsd::new(dollars * 1_000_000_000),
         window: Window { kind, time_zone: "UTC".into() },
-        mode: BudgetMode::Stepped,
+        // Simulated models have no known maximum, so a budget that refuses would ask every caller for an output cap.
+        mode: BudgetMode::Soft,
         clamp: Clamp::Missing,
         thresholds_percent: DEFAULT_THRESHOLDS_PERCENT.into(),
         on_exhausted: OnExhausted::Refuse,
@@ -57,6 +58,7 @@ pub(super) async fn make(
     let store = &installation.store;
     let small = BudgetDraft {
         amount_nano_usd: NEARLY_SPENT,
+        mode: BudgetMode::Stepped,
         clamp: Clamp::Always,
         ..budget("nearly-spent", scope(Place::Key(key_id), None), 0, WindowKind::Day)
     };

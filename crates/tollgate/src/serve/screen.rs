@@ -61,7 +61,9 @@ impl Started {
     fn next_step(&self) -> String {
         if let (Some(key), Some(model)) = (&self.key, &self.model) {
             let body = json!({"model": model, "messages": [{"role": "user", "content": "Hello!"}]});
-            let curl = |key: &SecretText| {
+            let mut capped = body.clone();
+            capped["max_tokens"] = json!(60);
+            let curl = |key: &SecretText, body: &serde_json::Value| {
                 format!(
                     "curl {}/v1/chat/completions \\\n    -H 'Authorization: Bearer {}' \\\n    \
                      -H 'Content-Type: application/json' \\\n    -d '{body}'",
@@ -69,12 +71,12 @@ impl Started {
                     key.expose()
                 )
             };
-            let mut text = format!("Try it:\n\n  {}\n", curl(key));
+            let mut text = format!("Try it:\n\n  {}\n", curl(key, &body));
             if let Some(small_key) = &self.small_key {
                 let _ = write!(
                     text,
-                    "\nSee a budget refuse; this key may spend $0.0001 a day:\n\n  for call in 1 2 3 4 5 6; do {}; echo; done\n",
-                    curl(small_key)
+                    "\nSee a budget refuse; this key may spend $0.00025 a day:\n\n  for call in 1 2 3 4 5 6; do {}; echo; done\n",
+                    curl(small_key, &capped)
                 );
             }
             return text;
