@@ -135,6 +135,28 @@ impl TollgateProcess {
         Ok(waited.with_context(|| format!("tollgate still runs after {patience:?}"))??)
     }
 
+    /// Starts again with these variables in the environment instead of the ones before, and does not wait: it may never
+    /// be ready.
+    ///
+    /// # Errors
+    /// When it still runs, or cannot be started.
+    pub fn spawn_with(&mut self, environment: Vec<(String, String)>) -> Result<()> {
+        ensure!(self.child.try_wait()?.is_some(), "tollgate still runs");
+        self.settings.environment = environment;
+        self.child = spawn(&self.settings, self.directory.path(), self.address)?;
+        Ok(())
+    }
+
+    /// Whether `/readyz` says yes.
+    pub async fn is_ready(&self) -> bool {
+        is_ready(self.address).await
+    }
+
+    /// What the next start has in its environment.
+    pub fn set_environment(&mut self, environment: Vec<(String, String)>) {
+        self.settings.environment = environment;
+    }
+
     /// Starts again on the same data directory and address; kills it first if it still runs. Returns the time from
     /// start to ready.
     ///

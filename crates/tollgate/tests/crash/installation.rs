@@ -40,6 +40,11 @@ impl Installation {
             binary: Some(env!("CARGO_BIN_EXE_tollgate").into()),
             ..Settings::default()
         };
+        Self::start_with(settings).await
+    }
+
+    /// Starts with one key that may use every model.
+    pub(crate) async fn start_with(settings: Settings) -> Self {
         let tollgate = TollgateProcess::start(settings).await.unwrap();
         let mut installation = Self { tollgate, key: String::new() };
         let team = installation.get("/api/v1/teams").await["items"][0]["id"].clone();
@@ -65,6 +70,15 @@ impl Installation {
         let authorization = self.admin_authorization();
         let answer = client.get(path, &[("authorization", &authorization)]).await.unwrap();
         assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        answer.json()
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Value {
+        let mut client = self.tollgate.connect().await.unwrap();
+        let authorization = self.admin_authorization();
+        let headers = [("authorization", authorization.as_str())];
+        let answer = client.post(path, &headers, body.to_string()).await.unwrap();
+        assert!(answer.status < 300, "{path}: {}", answer.text());
         answer.json()
     }
 

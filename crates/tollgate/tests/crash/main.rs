@@ -4,6 +4,7 @@
 
 mod books;
 mod drain;
+mod fault_points;
 mod full_disk;
 mod installation;
 mod kill;
