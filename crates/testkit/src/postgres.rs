@@ -1,5 +1,7 @@
 //! Throw-away databases on the PostgreSQL server that the test run was given.
 
+use std::net::SocketAddr;
+
 use anyhow::{Context, Result};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
@@ -33,6 +35,28 @@ impl PostgresDatabase {
         let url = format!("{base}/{name}");
         execute(&server, format!("CREATE DATABASE {name}")).await?;
         Ok(Some(Self { url, server, name }))
+    }
+
+    /// Where its server listens.
+    ///
+    /// # Panics
+    /// When the run's server has no address in its URL.
+    #[allow(clippy::expect_used, reason = "a test that is set up wrong fails")]
+    pub fn address(&self) -> SocketAddr {
+        let server = self.authority().rsplit('@').next().unwrap_or_default().to_owned();
+        server.replace("localhost", "127.0.0.1").parse().expect("the server's URL has host and port")
+    }
+
+    /// Its URL, but by way of another address.
+    pub fn url_through(&self, address: SocketAddr) -> String {
+        let authority = self.authority();
+        let user = authority.rsplit_once('@').map_or(String::new(), |(user, _)| format!("{user}@"));
+        self.url.replacen(authority, &format!("{user}{address}"), 1)
+    }
+
+    fn authority(&self) -> &str {
+        let rest = self.url.split_once("://").map_or("", |(_, rest)| rest);
+        rest.split('/').next().unwrap_or_default()
     }
 
     /// Removes it, whoever is still connected.

@@ -24,8 +24,7 @@ fn budget(name: &str, scope: Scope, dollars: i64, kind: WindowKind) -> BudgetDra
         scope,
         amount_nano_usd: NanoUsd::new(dollars * 1_000_000_000),
         window: Window { kind, time_zone: "UTC".into() },
-        // Simulated models have no known maximum, so a budget that refuses would ask every caller for an output cap.
-        mode: BudgetMode::Soft,
+        mode: BudgetMode::Stepped,
         clamp: Clamp::Missing,
         thresholds_percent: DEFAULT_THRESHOLDS_PERCENT.into(),
         on_exhausted: OnExhausted::Refuse,

@@ -22,8 +22,8 @@ pub(crate) fn limit_errors(limit: &LimitDraft, has_model: &dyn Fn(&str) -> bool)
         wrong("amount", format!("must be at most {LARGEST_AMOUNT}"));
     }
     match limit.burst {
-        Some(_) if limit.meter != LimitMeter::Requests => {
-            wrong("burst", "is only for `requests`; leave it out".into());
+        Some(_) if limit.meter == LimitMeter::Concurrency => {
+            wrong("burst", "means nothing for `concurrency`; leave it out".into());
         }
         Some(burst) if burst == 0 || burst > limit.amount => {
             wrong("burst", format!("must be 1 to {}, the amount of the limit", limit.amount));

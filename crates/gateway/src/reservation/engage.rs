@@ -22,6 +22,9 @@ use crate::throttling;
 /// A cap below this is no answer worth having; OpenAI's own minimum for responses.
 const LEAST_CAP_TOKENS: u64 = 16;
 
+/// The cap of a call without one to a model whose maximum nobody knows.
+const UNKNOWN_MODEL_CAP_TOKENS: u64 = 4_096;
+
 /// The call that an attempt would serve.
 #[derive(Clone, Copy)]
 pub struct CallView<'call> {
@@ -140,6 +143,8 @@ fn affordable(
     if let Some(tokens) = left.whole.filter(|tokens| bound.output_tokens().is_none_or(|most| *tokens < most))
     {
         let one = tokens.checked_sub(bound.uncapped_output_tokens)? / bound.choices;
+        // Servers refuse a cap beyond what they can do, and here nobody knows what that is.
+        let one = if bound.output_cap_tokens.is_none() { one.min(UNKNOWN_MODEL_CAP_TOKENS) } else { one };
         let least = LEAST_CAP_TOKENS.max(lowest_output_cap(view.peeked));
         if !wish.may_clamp(view.terms.output_cap_tokens.is_some()) || one < least {
             return None;

@@ -69,7 +69,8 @@ async fn provider() -> ScriptedProvider {
     }
     let usage = json!({"prompt_tokens": 10, "completion_tokens": 720, "total_tokens": 730});
     let end = chunk(json!({}), json!("stop"), usage);
-    provider.on(Match::any().and_stream(true).and_model("good"), reply.send(format!("{end}data: [DONE]\n\n")));
+    provider
+        .on(Match::any().and_stream(true).and_model("good"), reply.send(format!("{end}data: [DONE]\n\n")));
     provider
 }
 

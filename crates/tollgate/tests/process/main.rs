@@ -6,5 +6,6 @@ mod governing;
 mod observing;
 mod replicas;
 mod serving;
+mod sharing;
 mod support;
 mod tls;

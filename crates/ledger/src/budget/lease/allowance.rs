@@ -101,11 +101,12 @@ impl Allowance {
         amount: NanoUsd,
         now: Instant,
     ) -> Result<(), Uncovered> {
-        self.needed_at = now;
         let lowered = ceiling < self.under_ceiling;
         let usable = self.is_usable(now) && !lowered && !self.is_overdrawn();
         let wanted = committed + amount;
         if usable && wanted <= self.granted {
+            // What is left over but too little for anybody here is not needed here.
+            self.needed_at = now;
             return Ok(());
         }
         let believed = self.answer.filter(|(at, _)| !self.busy && now < *at + ANSWER_BELIEVED);
