@@ -16,6 +16,7 @@ pub mod link;
 pub mod malformed;
 pub mod postgres;
 pub mod process;
+pub mod redis;
 pub mod scripted;
 
 pub use canned::Canned;
@@ -25,4 +26,5 @@ pub use link::Link;
 pub use malformed::{Malformed, Outcome};
 pub use postgres::PostgresDatabase;
 pub use process::{Bootstrap, Settings, TollgateProcess};
+pub use redis::RedisServer;
 pub use scripted::{Behaviour, Framing, Match, RecordedRequest, Reply, ScriptedProvider, Signal, Step};

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 use tollgate_testkit::{
-    Link, PostgresDatabase, RawClient, RawResponse, ScriptedProvider, Settings, TollgateProcess,
+    Link, PostgresDatabase, RawClient, RawResponse, RedisServer, ScriptedProvider, Settings, TollgateProcess,
 };
 
 use crate::support::{PATIENCE, settings};
@@ -29,11 +29,16 @@ fn config(provider_url: &str) -> String {
         - name: cent
           deployments:
             - {{provider: upstream, price: [{{per_request: "0.01"}}]}}
+        - name: free
+          deployments:
+            - {{provider: upstream, price: free}}
       budgets:
         - name: dollar
           amount_usd: "1"
           window: {{kind: once}}
           mode: hard
+      limits:
+        - {{name: calm, meter: requests, amount: 60, sharing: exact, scope: {{model: {{name: free}}}}}}
 "#
     )
 }
@@ -103,8 +108,12 @@ impl Cluster {
     }
 
     async fn storm(&self, addresses: &[SocketAddr], calls: usize) -> Answers {
+        self.storm_on("cent", addresses, calls).await
+    }
+
+    async fn storm_on(&self, model: &str, addresses: &[SocketAddr], calls: usize) -> Answers {
         let left = Arc::new(AtomicUsize::new(calls));
-        let body = json!({"model": "cent", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 9});
+        let body = json!({"model": model, "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 9});
         let mut callers = tokio::task::JoinSet::new();
         for number in 0..30 {
             let (left, body) = (Arc::clone(&left), body.to_string());
@@ -224,6 +233,33 @@ async fn without_the_store_leased_money_is_used_and_then_nothing_is_guessed() {
     assert_eq!(state["items"][0]["spent_usd"], "1", "{state:#}");
     let verified = cluster.post("/api/v1/ledger/verify", &json!({})).await;
     assert_eq!(verified["differences"], json!([]), "{verified:#}");
+    let Cluster { database, processes, links, .. } = cluster;
+    drop((processes, links));
+    database.remove().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_exact_limit_is_one_for_all_processes_and_a_share_for_each_without_redis() {
+    let mut redis = RedisServer::start().await.unwrap();
+    let Some(cluster) = Cluster::start(&["--redis-url", &redis.url()]).await else { return };
+    let attack = async |seconds| {
+        let started = Instant::now();
+        let mut count = 0;
+        while started.elapsed() < Duration::from_secs(seconds) {
+            count += served(&cluster.storm_on("free", &cluster.addresses(), 60).await);
+        }
+        (count, usize::try_from(started.elapsed().as_secs()).unwrap())
+    };
+    // All know the limit by now, and that they are three.
+    sleep(Duration::from_secs(2)).await;
+    let (count, seconds) = attack(3).await;
+    println!("{count} in {seconds} seconds by Redis");
+    assert!((6..=6 + seconds + 1).contains(&count), "{count} in {seconds} seconds");
+    redis.stop().unwrap();
+    // Each keeps a third of the rate, and of the burst that Redis has not let it use already.
+    let (count, seconds) = attack(3).await;
+    println!("{count} in {seconds} seconds by share");
+    assert!(count <= 6 + seconds + 3, "{count} in {seconds} seconds");
     let Cluster { database, processes, links, .. } = cluster;
     drop((processes, links));
     database.remove().await.unwrap();
