@@ -17,8 +17,8 @@ pub use content::{
 pub use json::Json;
 pub use loss::{Effect, Loss, Losses};
 pub use request::{
-    Effort, Message, OutputFormat, ReasoningControl, ReasoningMode, Request, Role, Sampling, ServiceTier,
-    Tool, ToolChoice,
+    Effort, FreeText, Message, OutputFormat, ReasoningControl, ReasoningMode, Request, Role, Sampling,
+    ServiceTier, Tool, ToolChoice,
 };
 pub use response::{Response, StopReason};
 pub use stream::{BlockKind, StreamEvent};

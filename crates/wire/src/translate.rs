@@ -10,10 +10,13 @@ mod foreign_error;
 mod media;
 mod names;
 mod openai_chat;
+mod openai_responses;
 mod read;
+mod reasoning_proof;
 mod schema;
 mod stream;
 mod structured_output;
+mod tool_input;
 mod write;
 
 use tollgate_core::Dialect;
@@ -22,7 +25,7 @@ pub use carry::{Capabilities, Carry, RequestContext};
 pub use error::TranslateError;
 pub use stream::{StreamState, StreamTranslator};
 
-use crate::canonical::{Content, Loss, Losses, Request, Response};
+use crate::canonical::{Content, Loss, Losses, Response};
 
 /// A request in the upstream's dialect.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,11 +54,13 @@ pub fn translate_request(
     body: &[u8],
     context: &RequestContext<'_>,
 ) -> Result<TranslatedRequest, TranslateError> {
+    let unsupported = || TranslateError::Unsupported { from, to };
     let mut losses = Losses::default();
     let mut request = match from {
         Dialect::OpenaiChat => openai_chat::read_request(body, &mut losses)?,
+        Dialect::OpenaiResponses => openai_responses::read_request(body, &mut losses)?,
         Dialect::AnthropicMessages => anthropic::read_request(body, &mut losses)?,
-        _ => return Err(TranslateError::Unsupported { from, to }),
+        _ => return Err(unsupported()),
     };
     if let Some(cap) = context.output_cap_tokens {
         // Anthropic's dialect has no request without a cap.
@@ -64,31 +69,17 @@ pub fn translate_request(
     }
     let name_limit = match to {
         Dialect::OpenaiChat => openai_chat::TOOL_NAME_LIMIT,
+        Dialect::OpenaiResponses => openai_responses::TOOL_NAME_LIMIT,
         Dialect::AnthropicMessages => anthropic::NAME_LIMIT,
-        _ => return Err(TranslateError::Unsupported { from, to }),
+        _ => return Err(unsupported()),
     };
-    let carry = carry_of(&request, name_limit);
+    let carry = Carry::of(&request, name_limit);
     let body = match to {
         Dialect::OpenaiChat => openai_chat::write_request(&request, context, &mut losses)?,
+        Dialect::OpenaiResponses => openai_responses::write_request(&request, context, &mut losses)?,
         _ => anthropic::write_request(request, context, &mut losses)?,
     };
     Ok(TranslatedRequest { body, losses: losses.into_vec(), carry })
-}
-
-fn carry_of(request: &Request, name_limit: usize) -> Carry {
-    let mut carry = Carry {
-        model: request.model.clone(),
-        include_usage: request.include_usage,
-        stream: request.stream,
-        ..Carry::default()
-    };
-    for tool in &request.tools {
-        let upstream = names::fit(&tool.name, name_limit);
-        if upstream != tool.name {
-            carry.tool_names.insert(upstream.into_owned(), tool.name.clone());
-        }
-    }
-    carry
 }
 
 /// Translates a complete answer from the upstream's dialect into the client's.
@@ -104,12 +95,14 @@ pub fn translate_response(
     let mut losses = Losses::default();
     let mut response = match from {
         Dialect::OpenaiChat => openai_chat::read_response(body, &mut losses)?,
+        Dialect::OpenaiResponses => openai_responses::read_response(body, &mut losses)?,
         Dialect::AnthropicMessages => anthropic::read_response(body, &mut losses)?,
         _ => return Err(TranslateError::Unsupported { from, to }),
     };
     restore_tool_names(&mut response, carry);
     let body = match to {
         Dialect::OpenaiChat => openai_chat::write_response(&response, carry, &mut losses),
+        Dialect::OpenaiResponses => openai_responses::write_response(&response, carry, &mut losses),
         Dialect::AnthropicMessages => anthropic::write_response(&response, carry, &mut losses)?,
         _ => return Err(TranslateError::Unsupported { from, to }),
     };
@@ -127,6 +120,7 @@ fn restore_tool_names(response: &mut Response, carry: &Carry) {
 /// Translates an error answer. The provider's code and message are kept; the status changes only where the client's
 /// dialect means something else by it.
 pub fn translate_error(from: Dialect, to: Dialect, status: u16, body: &[u8]) -> (u16, Vec<u8>) {
+    // The chat dialect's errors are those of the responses dialect.
     let error = match from {
         Dialect::AnthropicMessages => anthropic::read_error(status, body),
         _ => openai_chat::read_error(status, body),

@@ -10,11 +10,22 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tollgate_core::Dialect;
-use tollgate_wire::canonical::Loss;
+use tollgate_wire::canonical::{Json, Loss};
 use tollgate_wire::translate::{
     Capabilities, Carry, RequestContext, StreamTranslator, TranslateError, translate_error,
     translate_request, translate_response,
 };
+
+/// Folders, and the dialects they are named after: `openai` is the chat dialect.
+const PAIRS: [(&str, Dialect, Dialect); 7] = [
+    ("openai_to_anthropic", Dialect::OpenaiChat, Dialect::AnthropicMessages),
+    ("anthropic_to_openai", Dialect::AnthropicMessages, Dialect::OpenaiChat),
+    ("responses_to_openai", Dialect::OpenaiResponses, Dialect::OpenaiChat),
+    ("openai_to_responses", Dialect::OpenaiChat, Dialect::OpenaiResponses),
+    ("responses_to_anthropic", Dialect::OpenaiResponses, Dialect::AnthropicMessages),
+    ("anthropic_to_responses", Dialect::AnthropicMessages, Dialect::OpenaiResponses),
+    ("responses_to_responses", Dialect::OpenaiResponses, Dialect::OpenaiResponses),
+];
 
 #[derive(Default)]
 struct Case {
@@ -31,7 +42,7 @@ fn requests() {
         let context = RequestContext {
             upstream_model: "upstream-model",
             default_max_output_tokens: 4096,
-            output_cap_tokens: None,
+            output_cap_tokens: case.options["output_cap_tokens"].as_u64(),
             capabilities: capabilities(&case.options),
         };
         match translate_request(from, to, case.input.as_bytes(), &context) {
@@ -39,6 +50,12 @@ fn requests() {
                 let mut output = pretty(&done.body);
                 for (upstream, client) in &done.carry.tool_names {
                     write!(output, "\ncarry: {upstream} is {client}").unwrap();
+                }
+                for name in &done.carry.free_text_tools {
+                    write!(output, "\ncarry: {name} takes plain text").unwrap();
+                }
+                for (name, namespace) in &done.carry.namespaces {
+                    write!(output, "\ncarry: {name} is in {namespace}").unwrap();
                 }
                 (output, losses(&done.losses))
             }
@@ -105,10 +122,7 @@ fn check_all(what: &str, run: impl Fn(&Case, Dialect, Dialect) -> Outcome) {
     let update = std::env::var_os("UPDATE_GOLDEN").is_some();
     let mut differences = String::new();
     let mut count = 0;
-    for (folder, from, to) in [
-        ("openai_to_anthropic", Dialect::OpenaiChat, Dialect::AnthropicMessages),
-        ("anthropic_to_openai", Dialect::AnthropicMessages, Dialect::OpenaiChat),
-    ] {
+    for (folder, from, to) in PAIRS {
         for path in files(&root.join(folder)) {
             count += 1;
             let text = std::fs::read_to_string(&path).unwrap();
@@ -131,8 +145,8 @@ fn check_all(what: &str, run: impl Fn(&Case, Dialect, Dialect) -> Outcome) {
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files
 }
@@ -200,6 +214,15 @@ fn carry(options: &Value) -> Carry {
     };
     for (upstream, client) in options["tool_names"].as_object().into_iter().flatten() {
         carry.tool_names.insert(upstream.clone(), client.as_str().unwrap().to_owned());
+    }
+    for name in options["free_text_tools"].as_array().into_iter().flatten() {
+        carry.free_text_tools.insert(name.as_str().unwrap().to_owned());
+    }
+    for (name, namespace) in options["namespaces"].as_object().into_iter().flatten() {
+        carry.namespaces.insert(name.clone(), namespace.as_str().unwrap().to_owned());
+    }
+    for (key, value) in options["echo"].as_object().into_iter().flatten() {
+        carry.echo.push((String::leak(key.clone()), Json::parse(&value.to_string()).unwrap()));
     }
     carry
 }

@@ -3,17 +3,19 @@
 
 use std::path::Path;
 
+use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tollgate_core::Dialect;
+use tollgate_wire::SseReader;
 use tollgate_wire::translate::{
     Capabilities, Carry, RequestContext, StreamState, StreamTranslator, translate_error, translate_request,
     translate_response,
 };
 
-const DIALECTS: [Dialect; 2] = [Dialect::OpenaiChat, Dialect::AnthropicMessages];
+const DIALECTS: [Dialect; 3] = [Dialect::OpenaiChat, Dialect::AnthropicMessages, Dialect::OpenaiResponses];
 
 fn context() -> RequestContext<'static> {
     RequestContext {
@@ -110,8 +112,8 @@ fn request() -> impl Strategy<Value = Value> {
 fn golden_inputs(what: &str) -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(what);
     let mut inputs = Vec::new();
-    for folder in ["openai_to_anthropic", "anthropic_to_openai"] {
-        for entry in std::fs::read_dir(root.join(folder)).unwrap() {
+    for folder in std::fs::read_dir(root).unwrap() {
+        for entry in std::fs::read_dir(folder.unwrap().path()).unwrap() {
             let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
             let input = text.split("=== input\n").nth(1).unwrap().split("\n=== output").next().unwrap();
             inputs.push(input.to_owned());
@@ -211,6 +213,58 @@ fn check_anthropic_grammar(events: &[Value]) {
     }
 }
 
+/// Numbers go up by one, items do not overlap, each is done as the sum of its pieces, and the end repeats them all.
+fn check_responses_grammar(events: &[Value]) {
+    let (mut items, mut open, mut pieces) = (Vec::new(), None::<Value>, String::new());
+    for (number, event) in events.iter().enumerate() {
+        assert_eq!(event["sequence_number"], number);
+        let kind = event["type"].as_str().unwrap();
+        if let Some(index) = event.get("output_index") {
+            assert_eq!(index, items.len());
+        }
+        if let Some(id) = event.get("item_id") {
+            assert_eq!(id, &open.as_ref().unwrap()["id"]);
+        }
+        match kind {
+            "response.created" => assert_eq!(number, 0),
+            "response.in_progress" => assert_eq!(number, 1),
+            "response.output_item.added" => {
+                assert!(open.is_none());
+                open = Some(event["item"].clone());
+                pieces.clear();
+            }
+            "response.output_item.done" => {
+                let (begun, done) = (open.take().unwrap(), &event["item"]);
+                assert_eq!(begun["type"], done["type"]);
+                let whole = [
+                    &done["content"][0]["text"],
+                    &done["content"][0]["refusal"],
+                    &done["summary"][0]["text"],
+                    &done["arguments"],
+                    &done["input"],
+                ];
+                let whole = whole.iter().find_map(|text| text.as_str()).unwrap_or_default();
+                assert!(whole == pieces || whole == "{}" && pieces.is_empty());
+                items.push(done.clone());
+            }
+            "response.completed" | "response.incomplete" => {
+                assert!(open.is_none());
+                assert_eq!(event["response"]["output"], json!(items));
+                assert!(event["response"]["usage"]["total_tokens"].is_u64());
+                assert_eq!(number + 1, events.len());
+            }
+            "response.failed" => assert_eq!(number + 1, events.len()),
+            "error" => assert_eq!(number + 2, events.len()),
+            other => {
+                assert!(open.is_some(), "{other}");
+                if other.ends_with(".delta") {
+                    pieces.push_str(event["delta"].as_str().unwrap());
+                }
+            }
+        }
+    }
+}
+
 fn run_stream(from: Dialect, to: Dialect, events: &[Vec<u8>]) {
     let carry = Carry { include_usage: true, ..Carry::default() };
     let mut translator = StreamTranslator::new(from, to, carry).unwrap();
@@ -229,17 +283,24 @@ fn run_stream(from: Dialect, to: Dialect, events: &[Vec<u8>]) {
         assert!(matches!(translator.state(), StreamState::Failed(_)));
     }
     let events = client_events(&out);
-    let ends = |event: &Value| event == "done" || event["type"] == "message_stop";
+    let ends = |event: &Value| {
+        let kind = event["type"].as_str().unwrap_or_default();
+        event == "done" || ["message_stop", "response.completed", "response.incomplete"].contains(&kind)
+    };
+    let tells_error = |event: &Value| event.get("error").or(event["response"].get("error")).is_some();
     match translator.state() {
         StreamState::Open => panic!("a finished stream is open"),
         StreamState::Complete => assert!(events.last().is_some_and(ends)),
         StreamState::Failed(_) => {
-            assert!(events.last().is_some_and(|last| last.get("error").is_some()));
+            assert!(events.last().is_some_and(tells_error));
             assert!(!events.iter().any(ends), "a failed stream looks complete");
         }
     }
     if to == Dialect::AnthropicMessages {
         check_anthropic_grammar(&events);
+    }
+    if to == Dialect::OpenaiResponses {
+        check_responses_grammar(&events);
     }
 }
 
@@ -253,6 +314,21 @@ proptest! {
         let back = translate_request(DIALECTS[1], DIALECTS[0], &there.body, &context()).unwrap();
         prop_assert!(there.losses.is_empty() && back.losses.is_empty());
         let back: Value = serde_json::from_slice(&back.body).unwrap();
+        prop_assert_eq!(back, request);
+    }
+
+    #[test]
+    fn what_chat_and_responses_can_say_survives_the_round_trip(mut request in request()) {
+        // The responses dialect has no stop sequences.
+        request.as_object_mut().unwrap().remove("stop");
+        let (chat, responses) = (Dialect::OpenaiChat, Dialect::OpenaiResponses);
+        let there = translate_request(chat, responses, request.to_string().as_bytes(), &context()).unwrap();
+        let back = translate_request(responses, chat, &there.body, &context()).unwrap();
+        prop_assert!(there.losses.is_empty() && back.losses.is_empty(), "{:?} {:?}", there.losses, back.losses);
+        let mut back: Value = serde_json::from_slice(&back.body).unwrap();
+        // What absence means differs, so it is spelled out.
+        let strict = back["tools"][0]["function"].as_object_mut().unwrap().remove("strict");
+        prop_assert_eq!(strict, Some(json!(false)));
         prop_assert_eq!(back, request);
     }
 
@@ -315,4 +391,62 @@ fn depth_is_no_danger() {
             }
         }
     }
+}
+
+/// What a client gets when the provider's bytes come in these pieces.
+fn in_pieces<'a>(from: Dialect, to: Dialect, pieces: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut reader = SseReader::default();
+    let mut translator = StreamTranslator::new(from, to, Carry::default()).unwrap();
+    let mut out = Vec::new();
+    for piece in pieces {
+        for event in reader.push(Bytes::copy_from_slice(piece)) {
+            let event = event.unwrap();
+            let name = event.name.as_deref().map(|name| str::from_utf8(name).unwrap());
+            if let Some(data) = &event.data {
+                translator.event(name, data, &mut out).unwrap();
+            }
+        }
+    }
+    translator.finish(&mut out).unwrap();
+    assert_eq!(*translator.state(), StreamState::Complete);
+    out
+}
+
+#[test]
+fn where_a_stream_is_cut_into_pieces_does_not_matter() {
+    let (chat, anthropic, responses) = (DIALECTS[0], DIALECTS[1], DIALECTS[2]);
+    for (file, from, to) in [
+        ("responses_to_anthropic/tools_at_the_same_time", responses, anthropic),
+        ("openai_to_responses/text", chat, responses),
+        ("anthropic_to_responses/max_tokens", anthropic, responses),
+    ] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/stream").join(file);
+        let text = std::fs::read_to_string(path.with_extension("txt")).unwrap();
+        let input = text.split("=== input\n").nth(1).unwrap().split("\n=== output").next().unwrap();
+        let input = format!("{input}\n\n").into_bytes();
+        let whole = in_pieces(from, to, std::iter::once(input.as_slice()));
+        assert_eq!(in_pieces(from, to, input.chunks(1)), whole);
+        for position in 1..input.len() {
+            let (head, tail) = input.split_at(position);
+            assert_eq!(in_pieces(from, to, [head, tail].into_iter()), whole, "{file} at {position}");
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_must_be_repeated_has_a_bound() {
+    let mut translator =
+        StreamTranslator::new(Dialect::OpenaiChat, Dialect::OpenaiResponses, Carry::default()).unwrap();
+    let chunk = json!({"id": "c", "choices": [{"index": 0, "delta": {"content": "x".repeat(1 << 20)}}]});
+    let mut out = Vec::new();
+    for _ in 0..40 {
+        out.clear();
+        translator.event(None, chunk.to_string().as_bytes(), &mut out).unwrap();
+        if let StreamState::Failed(_) = translator.state() {
+            let last = client_events(&out).pop().unwrap();
+            assert_eq!(last["type"], "response.failed");
+            return;
+        }
+    }
+    panic!("40 MiB are kept");
 }

@@ -27,6 +27,8 @@ pub struct Request {
     pub stream: bool,
     /// The client wants usage inside the stream, where its dialect makes that optional.
     pub include_usage: bool,
+    /// Fields that answers in the client's dialect repeat, as they were sent.
+    pub echo: Vec<(&'static str, Json)>,
 }
 
 /// One turn. Tool results are blocks of a user turn.
@@ -45,14 +47,26 @@ pub enum Role {
 }
 
 /// A function that the client can run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tool {
+    /// Unique in the request; begins with the namespace, if there is one.
     pub name: String,
     pub description: Option<String>,
     /// JSON schema of the input.
     pub parameters: Option<Json>,
     pub strict: Option<bool>,
     pub cache: Option<CacheHint>,
+    /// The client takes plain text instead of JSON. `parameters` then describe an object around that text.
+    pub free_text: Option<FreeText>,
+    /// The group that the client has put the tool into.
+    pub namespace: Option<String>,
+}
+
+/// A tool whose input is text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FreeText {
+    /// The grammar that the text must follow, as the client wrote it.
+    pub format: Option<Json>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,4 +187,29 @@ pub enum ServiceTier {
     Flex,
     /// A tier that only its own dialect knows.
     Other(String),
+}
+
+impl ServiceTier {
+    /// The tier that the OpenAI dialects call so.
+    pub fn from_openai(text: String) -> Self {
+        match text.as_str() {
+            "auto" => Self::Auto,
+            "default" => Self::Standard,
+            "priority" => Self::Priority,
+            "fast" => Self::Fast,
+            "flex" => Self::Flex,
+            _ => Self::Other(text),
+        }
+    }
+
+    /// What the OpenAI dialects call the tier; `None` where they have none like it.
+    pub const fn as_openai(&self) -> Option<&'static str> {
+        match self {
+            Self::Auto => Some("auto"),
+            Self::Standard => Some("default"),
+            Self::Priority | Self::Fast => Some("priority"),
+            Self::Flex => Some("flex"),
+            Self::Other(_) => None,
+        }
+    }
 }

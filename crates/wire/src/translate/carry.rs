@@ -1,6 +1,9 @@
 //! What a translation is told beside the body, and what the way back must remember.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::names;
+use crate::canonical::{Json, Request};
 
 /// Facts about the deployment that a request is translated for.
 #[derive(Debug, Clone)]
@@ -68,9 +71,39 @@ pub struct Carry {
     pub created_unix_s: u64,
     /// Names that had to be shortened: upstream's name to the client's.
     pub tool_names: BTreeMap<String, String>,
+    /// Tools whose input the client takes as plain text, by the client's name.
+    pub free_text_tools: BTreeSet<String>,
+    /// Tools that the client has put into groups: the client's name to the name of the group.
+    pub namespaces: BTreeMap<String, String>,
+    /// Fields of the request that the answer repeats.
+    pub echo: Vec<(&'static str, Json)>,
 }
 
 impl Carry {
+    /// What the answers to `request` need, when the upstream takes tool names of at most `name_limit` characters.
+    pub(crate) fn of(request: &Request, name_limit: usize) -> Self {
+        let mut carry = Self {
+            model: request.model.clone(),
+            include_usage: request.include_usage,
+            stream: request.stream,
+            echo: request.echo.clone(),
+            ..Self::default()
+        };
+        for tool in &request.tools {
+            let upstream = names::fit(&tool.name, name_limit);
+            if upstream != tool.name {
+                carry.tool_names.insert(upstream.into_owned(), tool.name.clone());
+            }
+            if tool.free_text.is_some() {
+                carry.free_text_tools.insert(tool.name.clone());
+            }
+            if let Some(namespace) = &tool.namespace {
+                carry.namespaces.insert(tool.name.clone(), namespace.clone());
+            }
+        }
+        carry
+    }
+
     /// The client's name of a tool that the upstream called.
     pub(crate) fn client_tool_name(&self, upstream: String) -> String {
         self.tool_names.get(&upstream).cloned().unwrap_or(upstream)

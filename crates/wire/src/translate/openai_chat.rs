@@ -12,10 +12,11 @@ mod write_request;
 mod write_response;
 mod write_stream;
 
-pub(super) use api_error::{read_error, write_error};
+pub(super) use api_error::{read_error, read_error_fields, read_error_node, write_error, write_stream_error};
 pub(super) use read_request::read_request;
 pub(super) use read_response::read_response;
 pub(super) use read_stream::StreamReader;
+pub(super) use write_messages::is_billing_note;
 pub(super) use write_request::write_request;
 pub(super) use write_response::write_response;
 pub(super) use write_stream::StreamWriter;

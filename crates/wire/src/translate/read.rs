@@ -48,6 +48,10 @@ impl<'a> Node<'a> {
         self.raw.get().bytes().next().unwrap_or(b'n')
     }
 
+    pub(crate) fn length_bytes(&self) -> usize {
+        self.raw.get().len()
+    }
+
     pub(crate) fn is_text(&self) -> bool {
         self.first_byte() == b'"'
     }
@@ -122,6 +126,13 @@ impl<'a> Object<'a> {
     /// Takes a field; `null` counts as absent.
     pub(crate) fn take(&mut self, key: &str) -> Option<Node<'a>> {
         let raw = self.fields.remove(key)?;
+        let node = Node { raw, path: self.path_of(key), side: self.side };
+        (!node.is_null()).then_some(node)
+    }
+
+    /// Looks at a field and leaves it to be taken; `null` counts as absent.
+    pub(crate) fn peek(&self, key: &str) -> Option<Node<'a>> {
+        let raw = self.fields.get(key)?;
         let node = Node { raw, path: self.path_of(key), side: self.side };
         (!node.is_null()).then_some(node)
     }

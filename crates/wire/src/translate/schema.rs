@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::error::TranslateError;
-use crate::canonical::Json;
+use crate::canonical::{Json, Losses};
 
 /// Keywords that constrained decoding refuses; they are told to the model in words instead.
 const IN_WORDS: [&str; 17] = [
@@ -40,8 +40,25 @@ pub(crate) fn for_constrained_decoding(schema: &Json, field: &str) -> Result<(Js
     Ok((Json::from(&value), changed))
 }
 
+/// OpenAI answers 400 to a strict schema with optional properties, which other dialects allow.
+pub(crate) fn accepted_strict(
+    strict: Option<bool>,
+    schema: Option<&Json>,
+    field: &str,
+    losses: &mut Losses,
+) -> Option<bool> {
+    if strict == Some(true) && !schema.is_some_and(allows_strict) {
+        losses.changed(
+            field,
+            "the schema has optional properties or open objects and is not enforced strictly",
+        );
+        return None;
+    }
+    strict
+}
+
 /// Whether OpenAI takes the schema as strict: every object closed and all its properties required.
-pub(crate) fn allows_strict(schema: &Json) -> bool {
+fn allows_strict(schema: &Json) -> bool {
     serde_json::from_str(schema.as_str()).is_ok_and(|value| is_strict(&value))
 }
 

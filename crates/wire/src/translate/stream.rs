@@ -4,10 +4,11 @@ use tollgate_core::Dialect;
 
 use super::carry::Carry;
 use super::error::TranslateError;
-use super::{anthropic, openai_chat};
+use super::{anthropic, openai_chat, openai_responses};
 use crate::canonical::{ApiError, ApiErrorKind, BlockKind, StreamEvent};
 
-/// Turns the events of an upstream's stream into the client's dialect. Keeps the state of the open block only.
+/// Turns the events of an upstream's stream into the client's dialect. Keeps the state of the open block
+/// only, but for dialects whose end repeats the whole answer: those keep a bounded one.
 #[derive(Debug)]
 pub struct StreamTranslator {
     reader: Reader,
@@ -30,12 +31,14 @@ pub enum StreamState {
 #[derive(Debug)]
 enum Reader {
     OpenaiChat(openai_chat::StreamReader),
+    OpenaiResponses(openai_responses::StreamReader),
     Anthropic(anthropic::StreamReader),
 }
 
 #[derive(Debug)]
 enum Writer {
     OpenaiChat(openai_chat::StreamWriter),
+    OpenaiResponses(Box<openai_responses::StreamWriter>),
     Anthropic(anthropic::StreamWriter),
 }
 
@@ -48,11 +51,15 @@ impl StreamTranslator {
         let unsupported = TranslateError::Unsupported { from, to };
         let reader = match from {
             Dialect::OpenaiChat => Reader::OpenaiChat(openai_chat::StreamReader::default()),
+            Dialect::OpenaiResponses => Reader::OpenaiResponses(openai_responses::StreamReader::default()),
             Dialect::AnthropicMessages => Reader::Anthropic(anthropic::StreamReader::default()),
             _ => return Err(unsupported),
         };
         let writer = match to {
             Dialect::OpenaiChat => Writer::OpenaiChat(openai_chat::StreamWriter::new(&carry)),
+            Dialect::OpenaiResponses => {
+                Writer::OpenaiResponses(Box::new(openai_responses::StreamWriter::new(&carry)))
+            }
             Dialect::AnthropicMessages => Writer::Anthropic(anthropic::StreamWriter::new(&carry)),
             _ => return Err(unsupported),
         };
@@ -83,6 +90,7 @@ impl StreamTranslator {
         self.events.clear();
         match &mut self.reader {
             Reader::OpenaiChat(reader) => reader.event(data, &mut self.events)?,
+            Reader::OpenaiResponses(reader) => reader.event(name, data, &mut self.events)?,
             Reader::Anthropic(reader) => reader.event(name, data, &mut self.events)?,
         }
         self.write_events(out);
@@ -100,6 +108,7 @@ impl StreamTranslator {
         self.events.clear();
         match &mut self.reader {
             Reader::OpenaiChat(reader) => reader.finish(&mut self.events)?,
+            Reader::OpenaiResponses(reader) => reader.finish()?,
             Reader::Anthropic(reader) => reader.finish()?,
         }
         self.write_events(out);
@@ -113,8 +122,9 @@ impl StreamTranslator {
         }
         let error =
             ApiError { kind: ApiErrorKind::Server, message: message.to_owned(), code: None, parameter: None };
-        match &self.writer {
+        match &mut self.writer {
             Writer::OpenaiChat(writer) => writer.error(&error, out),
+            Writer::OpenaiResponses(writer) => writer.error(&error, out),
             Writer::Anthropic(writer) => writer.error(&error, out),
         }
         self.state = StreamState::Failed(error);
@@ -132,8 +142,14 @@ impl StreamTranslator {
             }
             match &mut self.writer {
                 Writer::OpenaiChat(writer) => writer.write(event, out),
+                Writer::OpenaiResponses(writer) => writer.write(event, out),
                 Writer::Anthropic(writer) => writer.write(event, out),
             }
+        }
+        if let Writer::OpenaiResponses(writer) = &self.writer
+            && writer.is_too_long()
+        {
+            self.fail("the answer is too long to be translated", out);
         }
     }
 }

@@ -63,6 +63,11 @@ impl ObjectWriter<'_> {
         self.key(key).extend_from_slice(json.as_str().as_bytes());
     }
 
+    /// A value that was written before.
+    pub(crate) fn encoded(&mut self, key: &str, json: &[u8]) {
+        self.key(key).extend_from_slice(json);
+    }
+
     pub(crate) fn object(&mut self, key: &str, fill: impl FnOnce(&mut ObjectWriter<'_>)) {
         object(self.key(key), fill);
     }
@@ -92,6 +97,11 @@ impl ArrayWriter<'_> {
 
     pub(crate) fn text(&mut self, text: &str) {
         scalar(self.item(), text);
+    }
+
+    /// A value that was written before.
+    pub(crate) fn encoded(&mut self, json: &[u8]) {
+        self.item().extend_from_slice(json);
     }
 
     pub(crate) fn object(&mut self, fill: impl FnOnce(&mut ObjectWriter<'_>)) {

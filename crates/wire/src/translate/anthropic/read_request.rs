@@ -75,6 +75,7 @@ fn read_tool(node: &Node<'_>, losses: &mut Losses) -> Result<Option<Tool>, Trans
         parameters: fields.take("input_schema").map(|schema| schema.json()),
         strict: fields.boolean("strict")?,
         cache: read_cache_control(&mut fields)?,
+        ..Tool::default()
     };
     fields.report_rest(losses);
     Ok(Some(tool))

@@ -2,6 +2,7 @@
 
 use crate::canonical::{Block, Content, Losses, Message, Request, Role};
 use crate::translate::carry::Capabilities;
+use crate::translate::reasoning_proof;
 
 /// Rewrites the conversation of `request` in place.
 pub(super) fn arrange(request: &mut Request, capabilities: &Capabilities, losses: &mut Losses) {
@@ -50,6 +51,10 @@ fn acceptable(mut block: Block, role: Role, losses: &mut Losses) -> Option<Block
                 "messages[*].reasoning_content",
                 "reasoning without its provider's signature is refused",
             );
+            return None;
+        }
+        Content::Reasoning(reasoning) if reasoning_proof::is_of_responses(reasoning) => {
+            losses.dropped("messages[*].reasoning", "only its own provider can read it back");
             return None;
         }
         Content::ToolResult(result) => {

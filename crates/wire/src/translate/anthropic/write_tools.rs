@@ -5,8 +5,8 @@ use super::thinking::Thinking;
 use super::write_request::write_cache_control;
 use crate::canonical::{Losses, Request, Tool, ToolChoice};
 use crate::translate::carry::Capabilities;
-use crate::translate::names;
 use crate::translate::write::ObjectWriter;
+use crate::translate::{names, tool_input};
 
 pub(super) fn write_tools(
     out: &mut ObjectWriter<'_>,
@@ -23,6 +23,9 @@ pub(super) fn write_tools(
             tools.object(|out| write_tool(out, tool));
         }
     });
+    if request.tools.iter().any(|tool| tool.free_text.is_some()) {
+        losses.emulated("tools[*]", tool_input::FREE_TEXT_EMULATED);
+    }
     let mut choice = request.tool_choice.clone();
     let forced = matches!(choice, Some(ToolChoice::Required | ToolChoice::Tool(_)));
     if forced && (!capabilities.forced_tool_choice || thinking.is_on()) {

@@ -3,6 +3,7 @@
 use crate::canonical::{ApiError, ApiErrorKind};
 use crate::translate::error::Side;
 use crate::translate::read::{Node, Object};
+use crate::translate::write::ObjectWriter;
 use crate::translate::{foreign_error, write};
 
 pub(in crate::translate) fn read_error(status: u16, body: &[u8]) -> ApiError {
@@ -16,8 +17,16 @@ pub(in crate::translate) fn read_error(status: u16, body: &[u8]) -> ApiError {
 }
 
 /// The error inside a stream, where no status tells its kind.
-pub(super) fn read_error_node(node: &Node<'_>) -> ApiError {
-    let mut error = read_inner(node);
+pub(in crate::translate) fn read_error_node(node: &Node<'_>) -> ApiError {
+    with_kind(read_inner(node))
+}
+
+/// The error whose members stand in `fields`.
+pub(in crate::translate) fn read_error_fields(fields: &mut Object<'_>) -> ApiError {
+    with_kind(read_fields(fields))
+}
+
+fn with_kind(mut error: ApiError) -> ApiError {
     error.kind = kind(500, error.code.as_deref());
     if error.message.is_empty() {
         "the provider failed".clone_into(&mut error.message);
@@ -31,7 +40,7 @@ fn read_document(node: &Node<'_>) -> Option<ApiError> {
         return Some(read_inner(&error));
     }
     // Mistral, FastAPI and text-generation servers put the message at the top.
-    Some(read_fields(document))
+    Some(read_fields(&mut document))
 }
 
 fn read_inner(node: &Node<'_>) -> ApiError {
@@ -41,11 +50,11 @@ fn read_inner(node: &Node<'_>) -> ApiError {
     }
     node.object().map_or_else(
         |_| ApiError { kind: ApiErrorKind::Server, message: String::new(), code: None, parameter: None },
-        read_fields,
+        |mut fields| read_fields(&mut fields),
     )
 }
 
-fn read_fields(mut fields: Object<'_>) -> ApiError {
+fn read_fields(fields: &mut Object<'_>) -> ApiError {
     let mut text = |key: &str| {
         let node = fields.take(key)?;
         // Codes are numbers at some servers, `detail` is an array at others.
@@ -76,18 +85,29 @@ pub(in crate::translate) fn write_error(status: u16, error: &ApiError) -> (u16, 
 }
 
 pub(super) fn write_error_body(error: &ApiError, out: &mut Vec<u8>) {
-    let code = match error.kind {
+    write::object(out, |out| out.object("error", |out| write_members(out, error)));
+}
+
+/// Members of an `error` event of the responses dialect: flat as its schema has them, and nested, by which SDKs know it.
+pub(in crate::translate) fn write_stream_error(out: &mut ObjectWriter<'_>, error: &ApiError) {
+    out.value("code", &code(error));
+    out.text("message", &error.message);
+    out.value("param", &error.parameter);
+    out.object("error", |out| write_members(out, error));
+}
+
+fn write_members(out: &mut ObjectWriter<'_>, error: &ApiError) {
+    out.text("message", &error.message);
+    out.text("type", type_text(error.kind));
+    out.value("param", &error.parameter);
+    out.value("code", &code(error));
+}
+
+fn code(error: &ApiError) -> Option<&str> {
+    match error.kind {
         ApiErrorKind::ContextLength => Some("context_length_exceeded"),
         _ => error.code.as_deref(),
-    };
-    write::object(out, |out| {
-        out.object("error", |out| {
-            out.text("message", &error.message);
-            out.text("type", type_text(error.kind));
-            out.value("param", &error.parameter);
-            out.value("code", &code);
-        });
-    });
+    }
 }
 
 const fn type_text(kind: ApiErrorKind) -> &'static str {

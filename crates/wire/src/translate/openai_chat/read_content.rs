@@ -5,8 +5,8 @@ use crate::canonical::{
     ToolResult,
 };
 use crate::translate::error::TranslateError;
-use crate::translate::media;
 use crate::translate::read::{Node, Object};
+use crate::translate::{media, tool_input};
 
 type Result<T> = std::result::Result<T, TranslateError>;
 
@@ -123,12 +123,12 @@ pub(super) fn read_assistant(message: &mut Object<'_>, losses: &mut Losses) -> R
     }
     for node in message.array("tool_calls")? {
         let (call, arguments) = read_tool_call(&node)?;
-        let input = arguments_to_object(&arguments).unwrap_or_else(|| {
+        let input = tool_input::from_arguments(&arguments).unwrap_or_else(|| {
             losses.changed(
                 &format!("{}.function.arguments", node.path()),
                 "was no json object and is quoted in one",
             );
-            Json::from(&serde_json::json!({ "invalid_arguments": arguments }))
+            tool_input::quoted(&arguments)
         });
         blocks.push(Block::new(Content::ToolCall(ToolCall { input, ..call })));
     }
@@ -230,11 +230,4 @@ pub(super) fn read_tool_call(node: &Node<'_>) -> Result<(ToolCall, String)> {
     let id = call.text("id")?.unwrap_or_default();
     let name = function.require("name")?.text()?;
     Ok((ToolCall { id, name, input: Json::empty_object() }, arguments))
-}
-
-pub(super) fn arguments_to_object(arguments: &str) -> Option<Json> {
-    if arguments.trim().is_empty() {
-        return Some(Json::empty_object());
-    }
-    Json::parse(arguments).filter(Json::is_object)
 }

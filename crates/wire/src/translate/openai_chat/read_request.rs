@@ -36,7 +36,7 @@ pub(in crate::translate) fn read_request(
     request.reasoning = read_reasoning(&mut fields)?;
     let user = fields.text("user")?;
     request.end_user = fields.text("safety_identifier")?.or(user);
-    request.service_tier = fields.text("service_tier")?.map(service_tier);
+    request.service_tier = fields.text("service_tier")?.map(ServiceTier::from_openai);
     request.stream = fields.boolean("stream")?.unwrap_or(false);
     if let Some(mut options) = fields.object("stream_options")? {
         request.include_usage = options.boolean("include_usage")?.unwrap_or(false);
@@ -117,6 +117,7 @@ fn read_tool(node: &Node<'_>, losses: &mut Losses) -> Result<Option<Tool>, Trans
         parameters: function.take("parameters").map(|schema| schema.json()),
         strict: function.boolean("strict")?,
         cache: super::read_content::read_cache_hint(&mut outer)?,
+        ..Tool::default()
     };
     function.report_rest(losses);
     outer.report_rest(losses);
@@ -201,15 +202,4 @@ fn read_reasoning(fields: &mut Object<'_>) -> Result<ReasoningControl, Translate
     let effort = Effort::parse(&text)
         .ok_or_else(|| node.error("must be none, minimal, low, medium, high, xhigh or max"))?;
     Ok(ReasoningControl { effort: Some(effort), ..ReasoningControl::default() })
-}
-
-fn service_tier(text: String) -> ServiceTier {
-    match text.as_str() {
-        "auto" => ServiceTier::Auto,
-        "default" => ServiceTier::Standard,
-        "priority" => ServiceTier::Priority,
-        "fast" => ServiceTier::Fast,
-        "flex" => ServiceTier::Flex,
-        _ => ServiceTier::Other(text),
-    }
 }

@@ -1,10 +1,11 @@
 //! Chat completion to canonical form.
 
-use super::read_content::{arguments_to_object, read_assistant_text, read_reasoning, read_tool_call};
+use super::read_content::{read_assistant_text, read_reasoning, read_tool_call};
 use super::{api_error, read_stop_reason, usage};
 use crate::canonical::{Block, Content, Losses, Response, StopReason, ToolCall};
 use crate::translate::error::{Side, TranslateError};
 use crate::translate::read::{Node, Object};
+use crate::translate::tool_input;
 
 pub(in crate::translate) fn read_response(
     body: &[u8],
@@ -55,7 +56,7 @@ fn read_calls(
     let mut calls = Vec::new();
     for (position, node) in nodes.iter().enumerate() {
         let (call, arguments) = read_tool_call(node)?;
-        let Some(input) = arguments_to_object(&arguments) else {
+        let Some(input) = tool_input::from_arguments(&arguments) else {
             if reason == "length" {
                 losses.dropped(node.path(), "the call was cut off by the output limit");
                 continue;

@@ -12,6 +12,11 @@ use crate::translate::{media, names, structured_output};
 /// Claude Code's first system block; it addresses Anthropic's billing and would only confuse another model.
 const BILLING_PREFIX: &str = "x-anthropic-billing-header";
 
+/// Whether a system text addresses a provider's billing and says nothing to a model.
+pub(in crate::translate) fn is_billing_note(text: &str) -> bool {
+    text.starts_with(BILLING_PREFIX)
+}
+
 pub(super) fn write_messages(
     out: &mut ObjectWriter<'_>,
     request: &Request,
@@ -64,7 +69,7 @@ impl Messages<'_> {
         for block in &request.system {
             self.note_cache(block);
             match &block.content {
-                Content::Text(text) if text.starts_with(BILLING_PREFIX) => {
+                Content::Text(text) if is_billing_note(text) => {
                     self.losses.dropped("system[*]", "a billing note for another provider");
                 }
                 Content::Text(text) if !text.is_empty() => texts.push(text.clone()),

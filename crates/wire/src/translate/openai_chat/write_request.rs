@@ -2,13 +2,12 @@
 
 use super::TOOL_NAME_LIMIT;
 use super::write_messages::write_messages;
-use crate::canonical::{
-    Effort, Json, Losses, OutputFormat, ReasoningMode, Request, ServiceTier, Tool, ToolChoice,
-};
+use crate::canonical::{Effort, Losses, OutputFormat, ReasoningMode, Request, Tool, ToolChoice};
 use crate::translate::carry::{Capabilities, RequestContext};
 use crate::translate::error::TranslateError;
+use crate::translate::schema::accepted_strict;
 use crate::translate::write::{self, ObjectWriter};
-use crate::translate::{names, schema};
+use crate::translate::{names, tool_input};
 
 /// OpenAI takes at most this many stop sequences.
 const MAXIMUM_STOP_SEQUENCES: usize = 4;
@@ -84,6 +83,9 @@ fn write_tool(out: &mut ObjectWriter<'_>, tool: &Tool, losses: &mut Losses) {
     if tool.cache.is_some() {
         losses.dropped("tools[*].cache_control", "the provider decides itself what it caches");
     }
+    if tool.free_text.is_some() {
+        losses.emulated("tools[*]", tool_input::FREE_TEXT_EMULATED);
+    }
     out.text("type", "function");
     out.object("function", |function| {
         function.text("name", &names::fit(&tool.name, TOOL_NAME_LIMIT));
@@ -129,23 +131,6 @@ fn write_sampling(
             }
         });
     }
-}
-
-/// OpenAI answers 400 to a strict schema with optional properties, which other dialects allow.
-fn accepted_strict(
-    strict: Option<bool>,
-    schema: Option<&Json>,
-    field: &str,
-    losses: &mut Losses,
-) -> Option<bool> {
-    if strict == Some(true) && !schema.is_some_and(schema::allows_strict) {
-        losses.changed(
-            field,
-            "the schema has optional properties or open objects and is not enforced strictly",
-        );
-        return None;
-    }
-    strict
 }
 
 fn write_output_format(
@@ -213,14 +198,9 @@ fn write_end_user(out: &mut ObjectWriter<'_>, request: &Request, losses: &mut Lo
 }
 
 fn write_service_tier(out: &mut ObjectWriter<'_>, request: &Request, losses: &mut Losses) {
-    match &request.service_tier {
-        None => {}
-        Some(ServiceTier::Auto) => out.text("service_tier", "auto"),
-        Some(ServiceTier::Standard) => out.text("service_tier", "default"),
-        Some(ServiceTier::Priority | ServiceTier::Fast) => out.text("service_tier", "priority"),
-        Some(ServiceTier::Flex) => out.text("service_tier", "flex"),
-        Some(ServiceTier::Other(_)) => {
-            losses.dropped("service_tier", "the provider does not know this tier");
-        }
+    let Some(tier) = &request.service_tier else { return };
+    match tier.as_openai() {
+        Some(known) => out.text("service_tier", known),
+        None => losses.dropped("service_tier", "the provider does not know this tier"),
     }
 }
