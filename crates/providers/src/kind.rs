@@ -89,18 +89,22 @@ impl UpstreamRoute {
 }
 
 impl ProviderKind {
-    /// The client's own dialect where the provider speaks it, else one that Tollgate can translate to; `None`
-    /// where neither.
+    /// The client's own dialect where the provider speaks it, else the nearest one that Tollgate can translate to;
+    /// `None` where neither.
     pub fn route(&self, operation: Operation, client: Dialect) -> Option<UpstreamRoute> {
         if self.speaks.contains(&client) {
             return Some(UpstreamRoute::new(client, operation));
         }
-        let substitute = match (operation, client) {
-            (Operation::Chat, Dialect::OpenaiChat) => Dialect::AnthropicMessages,
-            (Operation::Chat, Dialect::AnthropicMessages) => Dialect::OpenaiChat,
+        let substitutes = match (operation, client) {
+            (Operation::Chat, Dialect::OpenaiChat) => [Dialect::AnthropicMessages, Dialect::OpenaiResponses],
+            (Operation::Chat, Dialect::AnthropicMessages) => [Dialect::OpenaiChat, Dialect::OpenaiResponses],
+            (Operation::Response, Dialect::OpenaiResponses) => {
+                [Dialect::OpenaiChat, Dialect::AnthropicMessages]
+            }
             _ => return None,
         };
-        self.speaks.contains(&substitute).then(|| UpstreamRoute::new(substitute, operation))
+        let substitute = substitutes.into_iter().find(|substitute| self.speaks.contains(substitute))?;
+        Some(UpstreamRoute::new(substitute, operation))
     }
 
     /// The header that carries the credential; `None` when there is none to send.
@@ -148,6 +152,15 @@ mod tests {
         assert_eq!(count.path, "/messages/count_tokens");
         let translated = anthropic.route(Operation::Chat, Dialect::OpenaiChat).unwrap();
         assert_eq!(translated.dialect, Dialect::AnthropicMessages);
+        let response =
+            |kind| find(kind).unwrap().route(Operation::Response, Dialect::OpenaiResponses).unwrap();
+        assert_eq!(response("openai").path, "/responses");
+        assert_eq!(response("openai_chat_compatible").path, "/chat/completions");
+        assert_eq!(response("anthropic").path, "/messages");
+        let only_responses = find("openai_responses_compatible").unwrap();
+        for dialect in [Dialect::OpenaiChat, Dialect::AnthropicMessages] {
+            assert_eq!(only_responses.route(Operation::Chat, dialect).unwrap().path, "/responses");
+        }
         assert_eq!(anthropic.route(Operation::Embedding, Dialect::OpenaiEmbeddings), None);
         assert_eq!(find("openai").unwrap().route(Operation::CountTokens, Dialect::AnthropicMessages), None);
     }

@@ -15,6 +15,7 @@ mod read_tools;
 mod stream_item;
 mod usage;
 mod write_input;
+mod write_parts;
 mod write_request;
 mod write_response;
 mod write_stream;

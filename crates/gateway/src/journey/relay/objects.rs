@@ -16,6 +16,10 @@ pub(super) fn own(
     handed_out: &[HandedOut],
     account: &mut Account,
 ) {
+    if account.was_translated() {
+        // The client never sees the provider's id, and nothing was asked to be kept.
+        return;
+    }
     let is_stored = call.operation == Operation::Response && call.peeked.flag(Field::Store) != Some(false);
     if let Some(id) = answer_id.filter(|_| is_stored) {
         own_one(core, call, id, ProviderObjectKind::Response, account);

@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::TOOL_NAME_LIMIT;
+use super::write_parts::input_text;
 use super::write_tools::write_name;
 use crate::canonical::{
-    Block, Content, Document, Image, Losses, MediaSource, Message, OutputFormat, Request, Role, Tool,
-    ToolCall, ToolResult,
+    Block, Content, Losses, Message, OutputFormat, Request, Role, Tool, ToolCall, ToolResult,
 };
 use crate::translate::carry::Capabilities;
 use crate::translate::error::TranslateError;
 use crate::translate::write::{ArrayWriter, ObjectWriter};
-use crate::translate::{media, names, openai_chat, reasoning_proof, structured_output, tool_input};
+use crate::translate::{names, openai_chat, reasoning_proof, structured_output, tool_input};
 
 pub(super) fn write_input(
     out: &mut ObjectWriter<'_>,
@@ -37,13 +37,13 @@ pub(super) fn write_input(
     writer.error.map_or(Ok(()), Err)
 }
 
-struct Items<'r> {
+pub(super) struct Items<'r> {
     tools: BTreeMap<&'r str, &'r Tool>,
     /// Calls of tools that take plain text.
     free_text_calls: BTreeSet<&'r str>,
-    losses: &'r mut Losses,
+    pub(super) losses: &'r mut Losses,
     /// The first thing that cannot be expressed at all.
-    error: Option<TranslateError>,
+    pub(super) error: Option<TranslateError>,
 }
 
 impl<'r> Items<'r> {
@@ -124,29 +124,6 @@ impl<'r> Items<'r> {
         });
     }
 
-    fn parts(&mut self, parts: &mut ArrayWriter<'_>, role: Role, blocks: &[Block]) {
-        for block in blocks {
-            match &block.content {
-                Content::Text(text) if role == Role::Assistant => parts.object(|part| {
-                    part.text("type", "output_text");
-                    part.text("text", text);
-                    part.array("annotations", |_| {});
-                }),
-                Content::Refusal(text) if role == Role::Assistant => parts.object(|part| {
-                    part.text("type", "refusal");
-                    part.text("refusal", text);
-                }),
-                Content::Image(_) | Content::Document(_) if role != Role::User => {
-                    self.losses.dropped("messages[*].content[*]", "only users send images and documents");
-                }
-                Content::Text(text) | Content::Refusal(text) => input_text(parts, text),
-                Content::Image(image) => self.image(parts, image),
-                Content::Document(document) => self.document(parts, document),
-                _ => {}
-            }
-        }
-    }
-
     fn item(&mut self, items: &mut ArrayWriter<'_>, content: &Content) {
         match content {
             Content::ToolCall(call) => items.object(|item| self.call(item, call)),
@@ -215,58 +192,6 @@ impl<'r> Items<'r> {
             }),
         }
     }
-
-    fn image(&mut self, parts: &mut ArrayWriter<'_>, image: &Image) {
-        let url = match &image.source {
-            MediaSource::Base64 { media_type, data } => media::data_url(media_type, data),
-            MediaSource::Url(url) => url.clone(),
-            MediaSource::File(_) | MediaSource::Text(_) => {
-                return self
-                    .refuse("source", "an image kept at another provider cannot be sent; send its data");
-            }
-        };
-        parts.object(|part| {
-            part.text("type", "input_image");
-            part.text("detail", image.detail.as_deref().unwrap_or("auto"));
-            part.text("image_url", &url);
-        });
-    }
-
-    fn document(&mut self, parts: &mut ArrayWriter<'_>, document: &Document) {
-        if document.context.is_some() {
-            self.losses.dropped("messages[*].content[*].context", "documents have no context field");
-        }
-        match &document.source {
-            MediaSource::Text(text) => match &document.title {
-                Some(title) => input_text(parts, &format!("{title}\n\n{text}")),
-                None => input_text(parts, text),
-            },
-            MediaSource::Base64 { media_type, data } => parts.object(|part| {
-                part.text("type", "input_file");
-                part.text("filename", document.title.as_deref().unwrap_or("document.pdf"));
-                part.text("file_data", &media::data_url(media_type, data));
-            }),
-            MediaSource::Url(url) => parts.object(|part| {
-                part.text("type", "input_file");
-                part.text("file_url", url);
-            }),
-            MediaSource::File(_) => {
-                self.refuse("source", "a file kept at another provider cannot be sent; send its data");
-            }
-        }
-    }
-
-    fn refuse(&mut self, field: &str, problem: &str) {
-        let error = TranslateError::request(format!("messages[*].content[*].{field}"), problem);
-        self.error.get_or_insert(error);
-    }
-}
-
-fn input_text(parts: &mut ArrayWriter<'_>, text: &str) {
-    parts.object(|part| {
-        part.text("type", "input_text");
-        part.text("text", text);
-    });
 }
 
 /// Ids are opaque but for their length.
