@@ -24,6 +24,7 @@ export const USAGE = {
   openai: usage({ input: 8, cache_read: 4, output: 5, reasoning: 2 }),
   anthropic: usage({ input: 8, cache_read: 4, cache_write: 3, output: 7 }),
 };
+USAGE.chat = USAGE.responses = USAGE.openai;
 export const EMBEDDINGS_USAGE = usage({ input: 6 });
 export const COMPLETIONS_USAGE = usage({ input: 9, output: 6 });
 

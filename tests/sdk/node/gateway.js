@@ -16,7 +16,12 @@ const SETTINGS = "limits: {stream_keep_alive_after_ms: 1000, stream_keep_alive_e
 const START_MS = 20_000;
 const STOP_MS = 10_000;
 const RECORD_MS = 20_000;
-const KINDS = { openai: "openai_compatible", anthropic: "anthropic_compatible" };
+const KINDS = {
+  openai: "openai_compatible",
+  anthropic: "anthropic_compatible",
+  chat: "openai_chat_compatible",
+  responses: "openai_responses_compatible",
+};
 
 // The SDKs read settings from here; nothing of the machine may change what they do.
 for (const variable of Object.keys(process.env)) {

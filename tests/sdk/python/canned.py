@@ -33,7 +33,7 @@ USAGE = {
     "openai": usage(input=8, cache_read=4, output=5, reasoning=2),
     "anthropic": usage(input=8, cache_read=4, cache_write=3, output=7),
 }
-RESPONSES_USAGE = USAGE["openai"]
+RESPONSES_USAGE = USAGE["chat"] = USAGE["responses"] = USAGE["openai"]
 COMPLETIONS_USAGE = usage(input=9, output=6)
 EMBEDDINGS_USAGE = usage(input=6)
 

@@ -18,7 +18,12 @@ START_SECONDS = 20
 RECORD_SECONDS = 20
 # The script `late` answers after two seconds.
 SETTINGS = "limits: {stream_keep_alive_after_ms: 1000, stream_keep_alive_every_ms: 200}\n"
-KINDS = {"openai": "openai_compatible", "anthropic": "anthropic_compatible"}
+KINDS = {
+    "openai": "openai_compatible",
+    "anthropic": "anthropic_compatible",
+    "chat": "openai_chat_compatible",
+    "responses": "openai_responses_compatible",
+}
 
 
 def http_json(method, url, body=None, token=None):

@@ -86,7 +86,6 @@ def test_responses_failure_in_the_stream(gateway, openai_client):
 ONLY_OPENAI_HAS = {
     "embedding": lambda client, model: client.embeddings.create(model=model, input="Köln"),
     "completion": lambda client, model: client.completions.create(model=model, prompt="Köln"),
-    "response": lambda client, model: client.responses.create(model=model, input="Köln"),
 }
 
 

@@ -109,8 +109,8 @@ async fn hold(
     let Some(owner) = owner.filter(|owner| owner.payer == payer) else {
         let shown: String = object_id.chars().take(MAX_SHOWN_CHARS).collect();
         let message = format!(
-            "`{path}`: there is no object `{shown}`; only what an answer through Tollgate has handed out to the \
-             same project or team can be referred to"
+            "`{path}`: there is no object `{shown}`; only what a provider keeps of an answer through Tollgate (its \
+             `store` is true) can be referred to, by the same project or team; send the content itself instead"
         );
         return Err(Problem::client(ErrorKind::NotFound, message).with_code("object_not_found").at(path));
     };
