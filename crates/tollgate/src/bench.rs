@@ -35,6 +35,9 @@ pub(crate) struct Options {
     /// Keys of the second installation; 0 leaves it out
     #[arg(long, default_value_t = 100_000)]
     keys: usize,
+    /// Without the budget and two limits that each of four scopes has otherwise
+    #[arg(long)]
+    ungoverned: bool,
     /// How long after the load memory is looked at again
     #[arg(long, default_value_t = 60)]
     settle_seconds: u64,
@@ -133,7 +136,8 @@ fn measure_installation(
 ) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let data = tempfile::tempdir().context("making a data directory")?;
-    let key = runtime.block_on(seed::seed(data.path(), direct.destination.address, keys))?;
+    let key =
+        runtime.block_on(seed::seed(data.path(), direct.destination.address, keys, !options.ungoverned))?;
     let served = Served::start(data.path())?;
     // What the start left to do is done within a second or two.
     std::thread::sleep(Duration::from_secs(2));

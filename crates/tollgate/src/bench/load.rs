@@ -51,6 +51,7 @@ impl Load {
         let body = serde_json::json!({
             "model": super::seed::MODEL,
             "stream": self.stream,
+            "max_tokens": 1_000,
             "messages": [{"role": "user", "content": "x".repeat(self.prompt_bytes)}],
         });
         let body = body.to_string();
