@@ -17,8 +17,9 @@ use bytes::Bytes;
 use serde_json::json;
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
-use tollgate_core::Dialect;
+use tollgate_core::{Clock, Dialect, NanoUsd, SystemClock};
 use tollgate_ledger::record::{Outcome, UsageSource};
+use tollgate_state::governance::{BudgetMode, LimitMeter};
 use tollgate_testkit::{
     Behaviour, GatewayPlan, Match, RawClient, RecordedRequest, Reply, ScriptedProvider, Signal, TestGateway,
     canned,
@@ -26,6 +27,8 @@ use tollgate_testkit::{
 
 const CALLS: usize = 10_000;
 const CONCURRENT: usize = 300;
+/// Of the concurrency limit: more than there are clients.
+const PERMITS: u64 = 20_000;
 
 /// The descriptors of the process are counted, so one test runs at a time.
 static ALONE: Mutex<()> = Mutex::const_new(());
@@ -47,7 +50,9 @@ impl Random {
 fn start(provider: &ScriptedProvider) -> TestGateway {
     let plan = GatewayPlan::default()
         .provider("oa", "openai_compatible", &provider.url())
-        .model("m", &[("oa", "upstream", 1)]);
+        .model("m", &[("oa", "upstream", 1)])
+        .budget("plenty", NanoUsd::new(1_000_000_000_000), |budget| budget.mode = BudgetMode::Stepped)
+        .limit("room for all", LimitMeter::Concurrency, PERMITS, |_| {});
     TestGateway::start(plan)
 }
 
@@ -168,6 +173,14 @@ async fn ten_thousand_clients_leave_and_nothing_is_left() {
     eventually("no upstream connection in use", || gateway.pool.read().in_use == 0).await;
     let idle = usize::try_from(gateway.pool.read().idle).unwrap();
     eventually("no other upstream connection", || provider.open_connections() <= idle).await;
+
+    let limit = gateway.configuration.limits[0].id;
+    let permits = || gateway.gateway.limits.reports(limit, SystemClock.now())[0].remaining;
+    eventually("all permits back", || permits() == PERMITS).await;
+    let balance = gateway.gateway.budgets.balances(gateway.configuration.budgets[0].id, SystemClock.now());
+    assert_eq!(balance[0].reserved_nano_usd, NanoUsd::ZERO);
+    let costs = gateway.settlements().into_iter().map(|settlement| settlement.request.cost.unwrap().get());
+    assert_eq!(balance[0].spent_nano_usd.get(), costs.sum::<i64>(), "each was charged what its record says");
 
     let mut settled: HashMap<usize, Outcome> = HashMap::new();
     for settlement in gateway.settlements() {

@@ -67,7 +67,7 @@ async fn the_bootstrap_file_is_private_and_made_once() {
     tollgate.restart().await.unwrap();
     assert!(!path.exists());
     // What the first start gave goes on working, the simulated providers included.
-    assert_eq!(Asking(&tollgate).json(&["key", "list", "--json"]).await.as_array().unwrap().len(), 6);
+    assert_eq!(Asking(&tollgate).json(&["key", "list", "--json"]).await.as_array().unwrap().len(), 7);
     let authorization = format!("Bearer {key}");
     let body = chat(false).replace("gpt-5.5", "sim-fast");
     let mut client = tollgate.connect().await.unwrap();
