@@ -33,6 +33,9 @@ impl Conversation {
     }
 
     pub(super) fn assistant(&mut self, blocks: Vec<Block>) {
+        if blocks.is_empty() {
+            return;
+        }
         let open = self
             .turns
             .last_mut()

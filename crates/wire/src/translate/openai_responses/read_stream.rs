@@ -95,7 +95,7 @@ impl StreamReader {
 
     fn item_added(&mut self, event: &mut Object<'_>, events: &mut Events) -> Result<()> {
         self.start(None, events)?;
-        let index = event.unsigned("output_index")?.unwrap_or(0);
+        let index = event.require("output_index")?.unsigned()?;
         let Some(mut item) = event.object("item")? else { return Ok(()) };
         if self.followed.is_some() || self.done.contains(&index) {
             return Ok(());
@@ -110,7 +110,7 @@ impl StreamReader {
             // New events may come any day; what matters is in the items.
             return Ok(());
         }
-        let index = event.unsigned("output_index")?.unwrap_or(0);
+        let index = event.require("output_index")?.unsigned()?;
         if self.followed.is_none() && !self.done.contains(&index) {
             self.start(None, events)?;
             self.followed = Followed::guess(kind, index);
@@ -123,7 +123,7 @@ impl StreamReader {
 
     fn item_done(&mut self, event: &mut Object<'_>, events: &mut Events) -> Result<()> {
         self.start(None, events)?;
-        let index = event.unsigned("output_index")?.unwrap_or(0);
+        let index = event.require("output_index")?.unsigned()?;
         let node = event.require("item")?;
         if self.done.len() >= MAXIMUM_ITEMS {
             return Err(TranslateError::response("the answer has too many items"));
