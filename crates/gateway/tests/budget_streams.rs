@@ -114,6 +114,24 @@ async fn a_stepped_stream_ends_with_its_dialects_error_when_the_next_step_is_ref
 }
 
 #[tokio::test]
+async fn a_translated_stream_that_nothing_pays_for_tells_that_trying_again_is_no_use() {
+    let provider = talkative().await;
+    let responses = json!({"model": "an", "stream": true, "max_output_tokens": 64_000, "input": "talk"});
+    let chat = json!({"model": "an", "stream": true, "max_tokens": 64_000, "messages": [{"role": "user", "content": "talk"}]});
+    for (path, body, kind) in [
+        ("/v1/responses", responses, r#""code":"insufficient_quota""#),
+        ("/v1/chat/completions", chat, r#""type":"insufficient_quota""#),
+    ] {
+        let gateway = TestGateway::start(plan(&provider, BudgetMode::Stepped));
+        let text = post(&gateway, path, &[], &body.to_string()).await.text();
+        let last = text.trim_end().rsplit("\n\n").next().unwrap();
+        assert!(last.contains(kind) && last.contains("ten cents"), "{path}: {last}");
+        assert!(text.contains("budget_exceeded") && !text.contains("response.completed"));
+        assert!(spent(&gateway) <= TEN_CENTS);
+    }
+}
+
+#[tokio::test]
 async fn a_hard_budget_caps_the_stream_and_charges_no_more_than_the_cap() {
     let provider = talkative().await;
     let gateway = TestGateway::start(plan(&provider, BudgetMode::Hard));

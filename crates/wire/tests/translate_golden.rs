@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tollgate_core::Dialect;
-use tollgate_wire::canonical::{Json, Loss};
+use tollgate_wire::canonical::{ApiErrorKind, Json, Loss};
 use tollgate_wire::translate::{
     Capabilities, Carry, RequestContext, StreamTranslator, TranslateError, translate_error,
     translate_request, translate_response,
@@ -90,7 +90,7 @@ fn streams() {
         }
         if let Err(error) = result.and_then(|()| translator.finish(&mut out)) {
             write!(out_text(&mut out), "{}\n\n", failure(&error)).unwrap();
-            translator.fail("the provider's stream broke off", &mut out);
+            translator.fail(ApiErrorKind::Server, None, "the provider's stream broke off", &mut out);
         }
         (String::from_utf8(out).unwrap().trim_end().to_owned(), String::new())
     });

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 use tollgate_core::Dialect;
 use tollgate_wire::SseReader;
+use tollgate_wire::canonical::ApiErrorKind;
 use tollgate_wire::translate::{
     Capabilities, Carry, RequestContext, StreamState, StreamTranslator, translate_error, translate_request,
     translate_response,
@@ -279,7 +280,7 @@ fn run_stream(from: Dialect, to: Dialect, events: &[Vec<u8>]) {
         }
     }
     if failed || translator.finish(&mut out).is_err() {
-        translator.fail("broken", &mut out);
+        translator.fail(ApiErrorKind::Server, None, "broken", &mut out);
         assert!(matches!(translator.state(), StreamState::Failed(_)));
     }
     let events = client_events(&out);

@@ -116,12 +116,14 @@ impl StreamTranslator {
     }
 
     /// Ends the client's stream with its dialect's error event. Does nothing after an end or another error.
-    pub fn fail(&mut self, message: &str, out: &mut Vec<u8>) {
+    ///
+    /// The kind tells clients whether to try again; the code is ours, if there is one.
+    pub fn fail(&mut self, kind: ApiErrorKind, code: Option<&str>, message: &str, out: &mut Vec<u8>) {
         if self.state != StreamState::Open {
             return;
         }
-        let error =
-            ApiError { kind: ApiErrorKind::Server, message: message.to_owned(), code: None, parameter: None };
+        let code = code.map(str::to_owned);
+        let error = ApiError { kind, message: message.to_owned(), code, parameter: None };
         match &mut self.writer {
             Writer::OpenaiChat(writer) => writer.error(&error, out),
             Writer::OpenaiResponses(writer) => writer.error(&error, out),
@@ -149,7 +151,7 @@ impl StreamTranslator {
         if let Writer::OpenaiResponses(writer) = &self.writer
             && writer.is_too_long()
         {
-            self.fail("the answer is too long to be translated", out);
+            self.fail(ApiErrorKind::Server, None, "the answer is too long to be translated", out);
         }
     }
 }

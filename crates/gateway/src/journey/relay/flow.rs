@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http_body::Body;
 use tollgate_core::FaultPoint;
 use tollgate_upstream::InboundBody;
+use tollgate_wire::canonical::ApiErrorKind;
 use tollgate_wire::translate::{StreamState, StreamTranslator};
 use tollgate_wire::{ErrorBody, ErrorKind, SseReader, StreamObserver, stream_error_event};
 
@@ -246,7 +247,7 @@ impl Flow {
 
     fn tell(&mut self, kind: ErrorKind, code: &'static str, message: &str, chunks: &mut VecDeque<Bytes>) {
         if let Some(translation) = &mut self.translation {
-            translation.translator.fail(message, &mut translation.out);
+            translation.translator.fail(api_kind(kind), Some(code), message, &mut translation.out);
             chunks.push_back(std::mem::take(&mut translation.out).into());
         } else {
             if self.observer.mid_event() {
@@ -257,5 +258,17 @@ impl Flow {
                 ErrorBody { kind, message, param: None, code: Some(code), request_id: Some(&request_id) };
             chunks.push_back(stream_error_event(self.call.dialect, &error, self.observer.events()));
         }
+    }
+}
+
+/// What clients of any dialect are to make of an error inside a stream.
+const fn api_kind(kind: ErrorKind) -> ApiErrorKind {
+    match kind {
+        // Trying again would only be refused.
+        ErrorKind::BudgetExceeded => ApiErrorKind::Billing,
+        ErrorKind::RateLimited => ApiErrorKind::RateLimit,
+        ErrorKind::Overloaded | ErrorKind::Unavailable => ApiErrorKind::Overloaded,
+        ErrorKind::Timeout => ApiErrorKind::Timeout,
+        _ => ApiErrorKind::Server,
     }
 }
