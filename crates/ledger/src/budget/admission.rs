@@ -80,7 +80,7 @@ pub(super) fn decide<'a>(
         state.roll(now, &terms.calendar);
         let start = ask.start.unwrap_or(state.open_since());
         let ceiling = terms.ceiling(now);
-        let admitted = state.admits(start, now, &terms.calendar, ceiling, amount);
+        let admitted = state.admits(start, now, &terms.calendar, ceiling.map(|one| one.amount), amount);
         let covered = match (leases, ceiling) {
             (Some((_, at)), Some(ceiling)) if admitted.is_ok() => state.cover(start, ceiling, amount, at),
             _ => Ok(()),

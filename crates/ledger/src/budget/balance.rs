@@ -29,29 +29,50 @@ pub(super) struct Balance {
 /// What the balances of one budget have in common.
 #[derive(Debug)]
 pub(super) struct Terms {
-    /// As last published.
-    budget: ArcSwap<BudgetObject>,
+    published: ArcSwap<Published>,
     pub(super) calendar: Calendar,
+}
+
+/// A budget as last published.
+#[derive(Debug)]
+struct Published {
+    budget: Arc<BudgetObject>,
+    /// How often it was another one before.
+    revision: u64,
+}
+
+/// Up to where calls are admitted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Ceiling {
+    pub(super) amount: NanoUsd,
+    /// Of the budget that says so. It may have been higher for a while between two revisions.
+    pub(super) revision: u64,
 }
 
 impl Terms {
     pub(super) fn new(budget: Arc<BudgetObject>) -> Self {
         let calendar = Calendar::new(&budget.window);
-        Self { budget: ArcSwap::new(budget), calendar }
+        Self { published: ArcSwap::from_pointee(Published { budget, revision: 0 }), calendar }
     }
 
+    /// From one place at a time.
     pub(super) fn publish(&self, budget: &Arc<BudgetObject>) {
-        self.budget.store(Arc::clone(budget));
+        let known = self.published.load();
+        if *known.budget != **budget {
+            let revision = known.revision + 1;
+            self.published.store(Arc::new(Published { budget: Arc::clone(budget), revision }));
+        }
     }
 
-    /// Up to where calls are admitted; `None` where none is ever refused.
-    pub(super) fn ceiling(&self, now: UnixMicros) -> Option<NanoUsd> {
-        let budget = self.budget.load();
-        budget.mode.refuses().then(|| budget.amount_at(now))
+    /// `None` where no call is ever refused.
+    pub(super) fn ceiling(&self, now: UnixMicros) -> Option<Ceiling> {
+        let published = self.published.load();
+        let Published { budget, revision } = &**published;
+        budget.mode.refuses().then(|| Ceiling { amount: budget.amount_at(now), revision: *revision })
     }
 
     pub(super) fn budget(&self) -> Arc<BudgetObject> {
-        self.budget.load_full()
+        Arc::clone(&self.published.load().budget)
     }
 }
 

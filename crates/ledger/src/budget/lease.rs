@@ -2,6 +2,7 @@
 
 mod allowance;
 mod keeper;
+mod premise;
 
 use std::future::Future;
 use std::pin::Pin;

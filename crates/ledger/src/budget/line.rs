@@ -90,11 +90,11 @@ impl BudgetLine {
         let ceiling = self.terms.ceiling(now)?;
         let balances = self.balances.pin();
         let others = || balances.get(&Member::OtherCustomers).filter(|_| balances.len() >= MOST_CUSTOMERS);
-        let Some(balance) = balances.get(member).or_else(others) else { return Some(ceiling) };
+        let Some(balance) = balances.get(member).or_else(others) else { return Some(ceiling.amount) };
         let calendar = &self.terms.calendar;
         let mut state = balance.lock();
         state.roll(now, calendar);
-        Some(state.left(now, calendar, ceiling))
+        Some(state.left(now, calendar, ceiling.amount))
     }
 
     pub(super) fn restore(&self, key: &BalanceKey, spent: NanoUsd) {

@@ -6,6 +6,8 @@ use tokio::time::Instant;
 use tollgate_core::NanoUsd;
 
 use super::LeaseGrant;
+use super::premise::Premise;
+use crate::budget::balance::Ceiling;
 
 /// How long before its expiry a lease is not used any more.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(2);
@@ -22,10 +24,7 @@ const PACE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(in crate::budget) struct Allowance {
     granted: NanoUsd,
-    /// What the budget was when it was asked for. Once it is lower, nothing more may be used before it is asked again.
-    under_ceiling: NanoUsd,
-    /// The same for the question under way. A lowered budget stays so until there is an answer.
-    asking_under: NanoUsd,
+    premise: Premise,
     /// Left by half, more is fetched in the background.
     after_last_grant: NanoUsd,
     usable_until: Option<Instant>,
@@ -79,8 +78,7 @@ impl Allowance {
     pub(in crate::budget) fn new(now: Instant) -> Self {
         Self {
             granted: NanoUsd::ZERO,
-            under_ceiling: NanoUsd::ZERO,
-            asking_under: NanoUsd::ZERO,
+            premise: Premise::default(),
             after_last_grant: NanoUsd::ZERO,
             usable_until: None,
             renew_at: None,
@@ -97,12 +95,12 @@ impl Allowance {
     pub(in crate::budget) fn cover(
         &mut self,
         committed: NanoUsd,
-        ceiling: NanoUsd,
+        ceiling: Ceiling,
         amount: NanoUsd,
         now: Instant,
     ) -> Result<(), Uncovered> {
-        let lowered = ceiling < self.under_ceiling;
-        let usable = self.is_usable(now) && !lowered && !self.is_overdrawn();
+        let holds = self.premise.holds_under(ceiling);
+        let usable = self.is_usable(now) && holds && !self.is_overdrawn();
         let wanted = committed + amount;
         if usable && wanted <= self.granted {
             // What is left over but too little for anybody here is not needed here.
@@ -112,7 +110,7 @@ impl Allowance {
         let believed = self.answer.filter(|(at, _)| !self.busy && now < *at + ANSWER_BELIEVED);
         Err(match believed {
             Some((_, Answer::None)) => Uncovered::Unavailable,
-            Some((_, Answer::Overdrawn)) if !lowered => Uncovered::Exhausted { left: NanoUsd::ZERO },
+            Some((_, Answer::Overdrawn)) if holds => Uncovered::Exhausted { left: NanoUsd::ZERO },
             Some((_, Answer::Left(left))) if usable && wanted > self.granted + left => {
                 Uncovered::Exhausted { left: self.spare(committed) + left }
             }
@@ -139,7 +137,7 @@ impl Allowance {
     pub(in crate::budget) fn begin_asking(
         &mut self,
         committed: NanoUsd,
-        ceiling: NanoUsd,
+        ceiling: Ceiling,
         now: Instant,
     ) -> Option<Asking> {
         if self.busy {
@@ -147,10 +145,10 @@ impl Allowance {
         }
         let wish = self.wish.take()?;
         self.busy = true;
-        if ceiling < self.under_ceiling || self.is_overdrawn() {
+        if self.premise.is_lowered(ceiling) || self.is_overdrawn() {
             self.granted = self.granted.min(committed);
         }
-        self.asking_under = ceiling;
+        self.premise.begin(ceiling);
         let lacks = |amount: NanoUsd| above(committed + amount, self.granted);
         let at_least = lacks(wish.smallest);
         let for_a_while = above(self.pace.recent(committed, now), self.spare(committed));
@@ -178,7 +176,7 @@ impl Allowance {
             return;
         };
         self.unsure = false;
-        self.under_ceiling = self.asking_under;
+        self.premise.finish();
         self.granted = grant.granted.max(NanoUsd::ZERO);
         self.after_last_grant = self.spare(committed);
         let answer = if grant.left.is_negative() { Answer::Overdrawn } else { Answer::Left(grant.left) };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
-use tollgate_core::{Clock, NanoUsd};
+use tollgate_core::Clock;
 
 use super::{LeaseGrant, LeaseRequest, LeaseReturn, LeaseSource};
 use crate::budget::balance::Balance;
@@ -80,7 +80,7 @@ impl Leases {
         let now = self.clock.now();
         let asked_at = Instant::now();
         // One that refuses nothing any more asks for nothing, and whoever waits sees it.
-        let ceiling = balance.terms.ceiling(now).unwrap_or(NanoUsd::ZERO);
+        let ceiling = balance.terms.ceiling(now).unwrap_or_default();
         let wished = balance.lock().begin_asking(now, &balance.terms.calendar, ceiling, asked_at);
         for (window, asking) in wished {
             let request = LeaseRequest {
@@ -89,7 +89,7 @@ impl Leases {
                 counts_from: window.counts_from,
                 counts_to: window.counts_to,
                 window_end: window.end,
-                ceiling,
+                ceiling: ceiling.amount,
                 keeps: asking.keeps,
                 at_least: asking.at_least,
                 at_most: asking.at_most,

@@ -8,6 +8,7 @@ use tollgate_core::{NanoUsd, UnixMicros};
 
 use super::BalanceState;
 use super::cell::Cell;
+use crate::budget::balance::Ceiling;
 use crate::budget::lease::{Allowance, Asking, LeaseGrant, Uncovered};
 use crate::budget::window::{Calendar, NEVER};
 use crate::record::BalanceKey;
@@ -31,7 +32,7 @@ impl BalanceState {
     pub(in crate::budget) fn cover(
         &mut self,
         start: UnixMicros,
-        ceiling: NanoUsd,
+        ceiling: Ceiling,
         amount: NanoUsd,
         now: Instant,
     ) -> Result<(), Uncovered> {
@@ -62,7 +63,7 @@ impl BalanceState {
         &mut self,
         now: UnixMicros,
         calendar: &Calendar,
-        ceiling: NanoUsd,
+        ceiling: Ceiling,
         at: Instant,
     ) -> Vec<(LeaseWindow, Asking)> {
         let newest = self.current.start();
