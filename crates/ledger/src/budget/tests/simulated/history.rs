@@ -79,8 +79,9 @@ impl World {
 
     pub(super) fn admitted(&self, held: &Amounts, now: UnixMicros) {
         self.totals.lock().admitted += 1;
+        let times = [now, Clock::now(self)];
         for (key, amount) in held {
-            self.model.lock().admitted(&self.budget(key.budget_id), key, *amount, now, self.sole);
+            self.model.lock().admitted(&self.budget(key.budget_id), key, *amount, times, self.sole);
         }
     }
 
@@ -104,10 +105,11 @@ impl World {
 
     pub(super) fn extended(&self, process: &Process, id: u64, held: &Amounts, now: UnixMicros) {
         self.totals.lock().extended += 1;
+        let times = [now, Clock::now(self)];
         let before = std::mem::replace(&mut process.live.lock().get_mut(&id).unwrap().held, held.clone());
         for ((key, amount), (_, before)) in held.iter().zip(before) {
             let budget = self.budget(key.budget_id);
-            self.model.lock().take(&budget, key, amount - before, now, self.sole);
+            self.model.lock().take(&budget, key, amount - before, times, self.sole);
         }
     }
 

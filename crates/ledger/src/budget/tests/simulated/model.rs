@@ -121,24 +121,28 @@ impl Model {
         budget: &BudgetObject,
         key: &BalanceKey,
         amount: i64,
-        now: UnixMicros,
+        times: [UnixMicros; 2],
         sole: bool,
     ) {
-        self.check_window(budget, key, now);
-        self.take(budget, key, amount, now, sole);
+        self.check_window(budget, key, times[0]);
+        self.take(budget, key, amount, times, sole);
     }
 
+    /// Must fit when it was asked for or when it was reserved. These are one time, unless it waited for a lease: a lease
+    /// is granted by the clock of when the store was asked, and by then the rolling window may have moved on.
     pub(super) fn take(
         &mut self,
         budget: &BudgetObject,
         key: &BalanceKey,
         amount: i64,
-        now: UnixMicros,
+        times: [UnixMicros; 2],
         sole: bool,
     ) {
         self.balances.entry(key.clone()).or_default().reserved += amount;
-        let (counted, ceiling) = (self.counted(budget, key, now, sole), ceiling(budget, now));
-        if budget.mode.refuses() && amount > 0 && counted > ceiling {
+        let [asked, reserved] = times.map(|now| (self.counted(budget, key, now, sole), ceiling(budget, now)));
+        let over = |(counted, ceiling)| counted > ceiling;
+        if budget.mode.refuses() && amount > 0 && over(asked) && over(reserved) {
+            let (counted, ceiling) = asked;
             self.fail(format!("{amount} made it {counted} of {ceiling} on {key:?}"));
         }
         if amount < 0 {
