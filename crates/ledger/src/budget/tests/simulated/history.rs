@@ -109,6 +109,9 @@ impl World {
         let before = std::mem::replace(&mut process.live.lock().get_mut(&id).unwrap().held, held.clone());
         for ((key, amount), (_, before)) in held.iter().zip(before) {
             let budget = self.budget(key.budget_id);
+            if *amount > before {
+                self.model.lock().rolled(&budget, key, now);
+            }
             self.model.lock().take(&budget, key, amount - before, times, self.sole);
         }
     }

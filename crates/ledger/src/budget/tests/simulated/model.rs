@@ -38,6 +38,11 @@ fn length_us(kind: WindowKind) -> i64 {
     }
 }
 
+fn window_start_us(kind: WindowKind, at: UnixMicros) -> i64 {
+    let length_us = length_us(kind);
+    if length_us == i64::MAX { 0 } else { at.0 - at.0 % length_us }
+}
+
 fn ceiling(budget: &BudgetObject, now: UnixMicros) -> i64 {
     let mut sum = budget.amount_nano_usd.get();
     for increase in &budget.increases {
@@ -90,6 +95,13 @@ impl Model {
         *newest = key.window_start.max(*newest);
     }
 
+    /// The book was asked for more at this time. Windows only go forward: what has left the rolling window by then does not
+    /// count again when the clock is set back.
+    pub(super) fn rolled(&mut self, budget: &BudgetObject, key: &BalanceKey, now: UnixMicros) {
+        let window_start = UnixMicros(window_start_us(budget.window.kind, now));
+        self.opened(&BalanceKey { window_start, ..key.clone() });
+    }
+
     /// A process that starts again knows of no window in which nothing was spent.
     pub(super) fn forget_unspent_windows(&mut self) {
         self.newest.clear();
@@ -107,8 +119,7 @@ impl Model {
     fn check_window(&mut self, budget: &BudgetObject, key: &BalanceKey, now: UnixMicros) {
         self.saw(now);
         self.opened(key);
-        let length_us = length_us(budget.window.kind);
-        let expected = |at: UnixMicros| if length_us == i64::MAX { 0 } else { at.0 - at.0 % length_us };
+        let expected = |at| window_start_us(budget.window.kind, at);
         let (low, high) = (expected(now), expected(self.latest));
         if !(low..=high).contains(&key.window_start.0) {
             self.fail(format!("{key:?} is not the window of {now:?}"));
