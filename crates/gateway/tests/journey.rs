@@ -406,3 +406,18 @@ async fn usage_beyond_what_the_call_can_have_used_is_charged_at_the_bound_and_fl
         }
     }
 }
+
+#[tokio::test]
+async fn a_body_that_lets_the_provider_choose_the_model_needs_a_key_for_every_model() {
+    let (provider, mut gateway) = setup().await;
+    let mut asking = body(Dialect::OpenaiChat, "oa", false);
+    asking["models"] = json!(["dear-model"]);
+    assert_eq!(post(&gateway, "/v1/chat/completions", &asking).await.status, 200);
+    gateway.reconfigure(|configuration| {
+        configuration.keys[0].grants.allow = vec![tollgate_core::ModelPattern::parse("oa").unwrap()];
+    });
+    let refused = post(&gateway, "/v1/chat/completions", &asking).await;
+    assert_eq!((refused.status, provider.requests().len()), (403, 1), "{}", refused.text());
+    let plain = body(Dialect::OpenaiChat, "oa", false);
+    assert_eq!(post(&gateway, "/v1/chat/completions", &plain).await.status, 200);
+}

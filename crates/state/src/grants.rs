@@ -29,6 +29,11 @@ impl Grants {
         Self { allow: vec![ModelPattern::Prefix("".into())], deny: Vec::new() }
     }
 
+    /// Whether every model may be used, also those that have no name here.
+    pub fn is_everything(&self) -> bool {
+        self.deny.is_empty() && self.allow.iter().any(|pattern| pattern.specificity() == 0)
+    }
+
     /// Whether `model` may be used.
     pub fn check(&self, model: &str) -> Result<(), Refusal> {
         if self.deny.iter().any(|pattern| pattern.matches(model)) {
@@ -57,5 +62,8 @@ mod tests {
         assert_eq!(grants.check("claude"), Err(Refusal::NotGranted));
         assert_eq!(Grants::default().check("gpt-5"), Err(Refusal::NotGranted));
         assert_eq!(Grants::everything().check("anything"), Ok(()));
+        assert!(Grants::everything().is_everything());
+        assert!(!grants.is_everything());
+        assert!(!Grants { deny: patterns(&["x"]), ..Grants::everything() }.is_everything());
     }
 }

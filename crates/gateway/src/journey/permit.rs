@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tollgate_core::{DeploymentId, ModelName, OrganizationId, RetryAdvice};
 use tollgate_state::ports::ProviderObjectOwner;
 use tollgate_state::{Model, Refusal};
-use tollgate_wire::{ErrorKind, Field};
+use tollgate_wire::{Beyond, ErrorKind, Field};
 
 use super::understand::Understood;
 use crate::core::Core;
@@ -55,7 +55,13 @@ fn resolve(understood: &Understood, name: &str) -> Result<Arc<Model>, Problem> {
             .with_code("model_not_found")
             .with_param(Some(Field::Model.name())));
     };
-    match understood.credential.key.grants.check(name) {
+    let grants = &understood.credential.key.grants;
+    if understood.peeked.beyond_text().has(Beyond::OtherModels) && !grants.is_everything() {
+        let message = "`models`, `fallbacks` and `route` let the provider answer with a model that this key may not be \
+                       granted; leave them out";
+        return Err(Problem::client(ErrorKind::Permission, message).with_code("other_models_not_granted"));
+    }
+    match grants.check(name) {
         Ok(()) => Ok(Arc::clone(model)),
         Err(refusal) => {
             let reason = match refusal {
