@@ -27,13 +27,14 @@ pub struct Taking {
 
 #[derive(Debug)]
 struct Part {
+    moment: Moment,
     taken: Taken,
     /// What each want counts, in their order.
     meters: Vec<LimitMeter>,
 }
 
 /// Which of the limits that count a call are asked at one point of its way.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Moment {
     /// As soon as the caller is known.
     Identified,
@@ -130,7 +131,7 @@ async fn take(
     match core.gateway.limits.admit(core.gateway.clock.now(), &wants).await {
         Ok(taken) => {
             let meters = wants.iter().map(|want| want.config.meter).collect();
-            Ok(Taking { parts: vec![Part { taken, meters }] })
+            Ok(Taking { parts: vec![Part { moment, taken, meters }] })
         }
         Err(over) => Err(refusal(&over, &wants)),
     }
@@ -184,6 +185,13 @@ impl Taking {
     /// Undoes everything, as if the call had never come.
     pub fn abandon(self) {
         self.parts.into_iter().for_each(|part| part.taken.abandon());
+    }
+
+    /// Undoes what needed the body.
+    pub fn abandon_understood(&mut self) {
+        for part in self.parts.extract_if(.., |part| part.moment == Moment::Understood) {
+            part.taken.abandon();
+        }
     }
 
     /// Puts what was counted in the place of what was expected.

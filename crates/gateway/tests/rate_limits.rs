@@ -187,3 +187,20 @@ async fn concurrency_lives_with_the_answer_and_is_given_back_by_those_who_leave(
     assert_eq!(post(&gateway, CHAT, &chat("m")).await.status, 200, "permits came back with the streams");
     go.raise();
 }
+
+#[tokio::test]
+async fn a_refusal_by_one_limit_uses_up_no_other() {
+    let provider = ScriptedProvider::start().await;
+    let gateway = TestGateway::start(
+        plan(&provider).limit("requests", LimitMeter::Requests, 3, |limit| limit.burst = Some(3)).limit(
+            "tokens",
+            LimitMeter::TotalTokens,
+            50,
+            |_| {},
+        ),
+    );
+    for _ in 0..5 {
+        let refused = post(&gateway, CHAT, &chat("m")).await;
+        assert_eq!((refused.status, refused.header("x-tollgate-limit")), (429, Some("tokens")));
+    }
+}

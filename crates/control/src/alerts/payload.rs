@@ -46,7 +46,7 @@ pub(crate) fn message(alert: &Alert) -> String {
             dollars("amount_nano_usd"),
         ),
         AlertEvent::BudgetExhausted => format!(
-            "the budget `{}`{whose} could not pay for a call: ${} of ${} are spent",
+            "the budget `{}`{whose} could not pay for a call: at least ${} of ${} are spent",
             text("budget"),
             dollars("spent_nano_usd"),
             dollars("amount_nano_usd"),

@@ -43,6 +43,16 @@ impl Account {
         self.with(|open| open.taking.join(taking));
     }
 
+    /// Gives back what a call took that is refused before it was sent: a refusal by one limit uses up no other.
+    pub fn give_back_limits(&mut self) {
+        self.with(|open| std::mem::take(&mut open.taking).abandon());
+    }
+
+    /// Gives back what was taken for the model that a substitute replaces.
+    pub fn give_back_understood_limits(&mut self) {
+        self.with(|open| open.taking.abandon_understood());
+    }
+
     /// What is left of the caller's limits, as headers of its dialect.
     pub fn standing_headers(&self) -> Vec<(HeaderName, HeaderValue)> {
         let Some(open) = self.open.as_deref().filter(|open| !open.taking.is_empty()) else {

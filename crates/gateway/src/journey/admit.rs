@@ -80,6 +80,7 @@ pub async fn admit(core: &Rc<Core>, missed: Missed) -> Result<Admission, Box<Ref
         choices: peeked.choices(),
     };
     if let Err(problem) = take_limits(core, &mut shortlisted.permitted, &terms).await {
+        shortlisted.permitted.understood.account.give_back_limits();
         return Err(Refused::known(shortlisted.permitted.understood.account, problem));
     }
     match afford::first_affordable(core, &mut shortlisted, &terms).await {

@@ -99,7 +99,8 @@ impl Denied {
         };
         let name = &config.name;
         let left = left.max(NanoUsd::ZERO);
-        let mut message = format!("budget \"{name}\" has ${} left", dollars(left));
+        let mut message =
+            format!("budget \"{name}\" has ${} left beside what calls under way hold", dollars(left));
         if let Some(needed) = needed {
             message += &format!(", and this call can cost up to ${}", dollars(needed));
         }

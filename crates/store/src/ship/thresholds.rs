@@ -34,7 +34,10 @@ pub(super) async fn raise_alerts(
     let mut alerts: BTreeMap<(AlertEvent, BalanceRow, u16), NewAlert> = BTreeMap::new();
     for one in charged {
         let Some(budget) = budgets.get(&one.balance.budget_id) else { continue };
-        let after = counted(transaction, budget, one).await?;
+        if budget.thresholds_percent.is_empty() {
+            continue;
+        }
+        let after = counted(transaction, budget, &one.balance, one.spent).await?;
         for percent in crossed(budget, now, after, one.charged) {
             let about = about(budget, &one.balance, percent);
             let alert = alert(budget, AlertEvent::BudgetThreshold, &about, now, after);
@@ -45,6 +48,7 @@ pub(super) async fn raise_alerts(
         let Some(budget) = budgets.get(&row.budget_id) else { continue };
         let about = about(budget, &row, 0);
         let spent = spent(transaction, &row).await?;
+        let spent = counted(transaction, budget, &row, spent).await?;
         let alert = alert(budget, AlertEvent::BudgetExhausted, &about, now, spent);
         alerts.insert((AlertEvent::BudgetExhausted, about.balance.clone(), 0), alert);
     }
@@ -75,19 +79,16 @@ fn crossed(
 async fn counted(
     transaction: &mut Transaction,
     budget: &BudgetObject,
-    one: &Charged,
+    balance: &BalanceRow,
+    spent: NanoUsd,
 ) -> Result<NanoUsd, StoreError> {
     const SUM: &str = "SELECT CAST(SUM(spent_nano_usd) AS BIGINT) AS spent FROM budget_balances \
         WHERE budget_id = $1 AND member = $2 AND window_start > $3 AND window_start <= $4";
-    let WindowKind::RollingS(seconds) = budget.window.kind else { return Ok(one.spent) };
-    if budget.thresholds_percent.is_empty() {
-        return Ok(one.spent);
-    }
-    let balance = &one.balance;
+    let WindowKind::RollingS(seconds) = budget.window.kind else { return Ok(spent) };
     let from = balance.window_start.0.saturating_sub(i64::from(seconds) * 1_000_000);
     let arguments = values![balance.budget_id, &balance.member, from, balance.window_start];
     let row = transaction.row(SUM, arguments).await?;
-    Ok(row.map(|row| row.optional_nano_usd("spent")).transpose()?.flatten().unwrap_or(one.spent))
+    Ok(row.map(|row| row.optional_nano_usd("spent")).transpose()?.flatten().unwrap_or(spent))
 }
 
 /// A rolling window has no beginning: its alerts come once for each span of its length.

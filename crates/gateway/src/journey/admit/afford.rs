@@ -89,11 +89,14 @@ pub(super) fn substitute_or_refuse(
     };
     if let Some(model) = denied.substitute.as_deref().filter(|model| usable(model)) {
         let model: Box<str> = model.into();
+        // The substitute takes its own, for other models may have other limits.
+        permitted.understood.account.give_back_understood_limits();
         permitted.understood.account.substituted(&permitted.name);
         permitted.understood.substitute = Some(model);
         return Ok(Admission::Substitute(Box::new(permitted.understood)));
     }
     let mut account = permitted.understood.account;
+    account.give_back_limits();
     account.refused_by(denied.balance);
     Err(Refused::known(account, *denied.problem))
 }
