@@ -9,6 +9,7 @@ mod refusal;
 mod wish;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tollgate_catalog::{PriceList, PriceProblem, ServiceTier};
 use tollgate_core::{DeploymentId, NanoUsd, TokenUsage, UnixMicros};
@@ -20,6 +21,7 @@ use tollgate_wire::OutputCap;
 pub use engage::{CallView, engage};
 pub use refusal::Denied;
 
+use crate::estimate::worst_case::CallBound;
 use crate::throttling::Taking;
 
 /// Output tokens that a stepped stream reserves at a time, for each choice.
@@ -27,6 +29,9 @@ const STEP_TOKENS: u64 = 1_024;
 /// A stepped stream asks for its next step while this many tokens are still paid for: what may arrive until the
 /// provider has stopped. 256 tokens are half a second of a provider that makes 500 a second.
 const HEADROOM_TOKENS: u64 = 256;
+/// How fast a provider is taken to make what nobody has seen, for each choice: an answer that was lost or left is
+/// charged for this much of it.
+const UNSEEN_TOKENS_PER_SECOND: u64 = 300;
 
 /// What an attempt holds.
 #[derive(Debug)]
@@ -40,6 +45,8 @@ pub struct Reservation {
     /// Prompt tokens that the hold pays for.
     input_tokens: u64,
     stepped: Option<Stepped>,
+    /// What the call can use here at most.
+    bound: Option<CallBound>,
     /// The output cap of one choice, where a budget sets or lowers it.
     pub output_cap: Option<OutputCap>,
     /// Limits of the provider and the deployment.
@@ -112,13 +119,24 @@ impl Reservation {
             pricing: None,
             input_tokens: 0,
             stepped: None,
+            bound: None,
             output_cap: None,
             taking,
         }
     }
 
+    /// Output tokens that may have been made in a time in which nothing of them was seen; `stream` shows all that a model
+    /// does not hide.
+    pub fn unseen_tokens(&self, elapsed: Duration, stream: bool) -> u64 {
+        let Some(bound) = self.bound.filter(|bound| !stream || bound.hides_output) else { return 0 };
+        let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        let made = elapsed_ms.saturating_mul(UNSEEN_TOKENS_PER_SECOND) / 1_000;
+        let made = made.saturating_mul(bound.choices);
+        bound.output_tokens().map_or(made, |most| made.min(most))
+    }
+
     /// Gives everything back, as if nobody had asked.
-    fn abandon(self) {
+    pub fn abandon(self) {
         self.taking.abandon();
     }
 

@@ -11,8 +11,8 @@ import { setTimeout as pause } from "node:timers/promises";
 
 import { PRICE, costNanosUsd } from "./canned.js";
 
-// The script `late` answers after two seconds.
-const SETTINGS = "limits: {stream_keep_alive_after_ms: 1000, stream_keep_alive_every_ms: 200}\n";
+// The script `late` answers after six seconds.
+const SETTINGS = "limits: {stream_keep_alive_after_ms: 4000, stream_keep_alive_every_ms: 200}\n";
 const START_MS = 20_000;
 const STOP_MS = 10_000;
 const RECORD_MS = 20_000;

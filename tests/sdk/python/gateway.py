@@ -16,8 +16,8 @@ from canned import PRICE, cost_nanos_usd
 
 START_SECONDS = 20
 RECORD_SECONDS = 20
-# The script `late` answers after two seconds.
-SETTINGS = "limits: {stream_keep_alive_after_ms: 1000, stream_keep_alive_every_ms: 200}\n"
+# The script `late` answers after six seconds.
+SETTINGS = "limits: {stream_keep_alive_after_ms: 4000, stream_keep_alive_every_ms: 200}\n"
 KINDS = {
     "openai": "openai_compatible",
     "anthropic": "anthropic_compatible",

@@ -1,7 +1,7 @@
 //! The attempts within an account: each begins with an intent in the journal and ends in a usage record.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 use tollgate_catalog::{PriceList, ServiceTier};
@@ -104,6 +104,11 @@ impl Account {
         }
     }
 
+    /// Output tokens that the attempt under way may have made without showing them.
+    pub fn unseen_output_tokens(&self) -> u64 {
+        self.open.as_deref().map_or(0, Open::unseen_output_tokens)
+    }
+
     /// Time since the attempt under way was dispatched.
     pub fn attempt_elapsed_us(&self) -> u64 {
         let pending = self.open.as_deref().and_then(|open| open.pending.as_ref());
@@ -201,13 +206,22 @@ impl Open {
         FaultPoint::AttemptEnded.reach();
     }
 
+    /// What the attempt under way may have made without showing it: until now, or until its first content.
+    pub(super) fn unseen_output_tokens(&self) -> u64 {
+        let Some(pending) = &self.pending else { return 0 };
+        let hidden_for =
+            pending.first_token_us.map_or_else(|| pending.started.elapsed(), Duration::from_micros);
+        pending.plan.reservation.unseen_tokens(hidden_for, self.settlement.request.stream)
+    }
+
     /// Ends an attempt whose answer nobody waited for, from what is known without it: its prompt.
     pub(super) fn abandon(&mut self) {
         let Some(pending) = &self.pending else { return };
         let measured = if pending.dispatched {
             let bound = pending.plan.input_bound_tokens;
             let input = bytes_as_tokens(self.prompt_bytes).min(bound.max(1));
-            Measured::estimated(TokenUsage { input, ..TokenUsage::default() })
+            let output = self.unseen_output_tokens();
+            Measured::estimated(TokenUsage { input, output, ..TokenUsage::default() })
         } else {
             Measured::nothing()
         };

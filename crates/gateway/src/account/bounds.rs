@@ -1,11 +1,8 @@
 //! The most that a call can honestly have used. Asked for only when a report looks like more.
 
-use tollgate_catalog::Limits;
-use tollgate_core::{Dialect, TokenUsage};
-use tollgate_wire::{Beyond, Peeked};
+use tollgate_core::TokenUsage;
 
-use crate::estimate::worst_case::prompt_is_in_body;
-use crate::journey::admit::Terms;
+use crate::estimate::worst_case::{CallBound, Unbounded};
 
 /// Tokens of the prompt and of all choices together; `None` where nothing bounds them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,17 +12,14 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// What the request itself and, where they hold for it, the model's limits allow.
-    pub fn of(dialect: Dialect, peeked: &Peeked, terms: &Terms, limits: Option<&Limits>) -> Self {
-        debug_assert_eq!(dialect, peeked.dialect());
-        if peeked.beyond_text().has(Beyond::ProviderTools) {
-            // Each of its turns is another prompt, with content that nobody here has seen.
+    /// The same bound that the call was admitted by, and the cap that a budget set.
+    pub fn of(bound: Result<CallBound, Unbounded>, cap_tokens: Option<u64>) -> Self {
+        let Some(bound) = bound.ok().filter(|bound| !bound.provider_runs_tools) else {
+            // Each turn of a provider's tools is another prompt, with content that nobody here has seen.
             return Self { input: None, output: None };
-        }
-        let window = limits.and_then(|limits| limits.context_tokens);
-        let input = if prompt_is_in_body(peeked) { Some(terms.input_bound_tokens) } else { window };
-        let cap = terms.output_cap_tokens.or_else(|| limits.and_then(|limits| limits.max_output_tokens));
-        Self { input, output: cap.map(|cap| cap.saturating_mul(terms.choices.max(1))) }
+        };
+        let bound = cap_tokens.map_or(bound, |cap| bound.with_cap(cap));
+        Self { input: Some(bound.input_tokens), output: bound.output_tokens() }
     }
 
     /// The usage, with no more than the bounds; equal where it keeps them.
@@ -49,52 +43,35 @@ impl Bounds {
 
 #[cfg(test)]
 mod tests {
-    use tollgate_catalog::ServiceTier;
-    use tollgate_wire::{input_bound_tokens, peek};
+    use tollgate_core::{Dialect, Operation};
+    use tollgate_wire::peek;
 
     use super::*;
+    use crate::estimate::worst_case::{Asked, Offer};
 
-    fn bounds(dialect: Dialect, body: &'static str, limits: Option<&Limits>) -> Bounds {
-        let peeked = peek(dialect, body.into()).unwrap();
-        let terms = Terms {
-            tier: Some(ServiceTier::Standard),
-            input_bound_tokens: input_bound_tokens(&peeked),
-            output_cap_tokens: peeked.output_cap(),
-            choices: peeked.choices(),
-        };
-        Bounds::of(dialect, &peeked, &terms, limits)
+    fn bounds(kind: &str, body: &'static str) -> Bounds {
+        let peeked = peek(Dialect::OpenaiChat, body.into()).unwrap();
+        let offer = Offer { kind, dialect: Dialect::OpenaiChat, facts: None, beta: None };
+        Bounds::of(Asked::of(Operation::Chat, &peeked).bound(&offer), None)
     }
 
     #[test]
-    fn text_is_bounded_by_its_bytes_and_the_answer_by_its_cap() {
-        let text = r#"{"model":"m","messages":[{"content":"hi"}],"max_tokens":7,"n":3,"tools":[{"type":"function"}]}"#;
-        let found = bounds(Dialect::OpenaiChat, text, None);
-        assert!(found.input.is_some_and(|input| input >= text.len() as u64));
-        assert_eq!(found.output, Some(21));
+    fn a_cap_that_the_server_does_not_know_bounds_nothing() {
+        let newer = r#"{"model":"m","messages":[{"content":"hi"}],"max_completion_tokens":7,"n":3}"#;
+        assert_eq!(bounds("openai", newer).output, Some(21));
+        assert_eq!(bounds("deepseek", newer).output, None);
+        let zero = r#"{"model":"m","messages":[{"content":"hi"}],"max_tokens":0}"#;
+        assert_eq!(bounds("deepseek", zero).output, None);
+        assert!(bounds("openai", newer).input.is_some_and(|input| input >= newer.len() as u64));
     }
 
     #[test]
-    fn what_is_not_in_the_body_is_bounded_by_the_model_alone() {
-        let limits =
-            Limits { context_tokens: Some(1_000_000), max_output_tokens: Some(9), ..Limits::default() };
-        let model = Bounds { input: Some(1_000_000), output: Some(9) };
-        let cases = [
-            (Dialect::OpenaiResponses, r#"{"model":"m","input":"x","previous_response_id":"r"}"#),
-            (Dialect::OpenaiResponses, r#"{"model":"m","prompt":{"id":"p"}}"#),
-            (Dialect::OpenaiChat, r#"{"messages":[{"content":[{"image_url":{"url":"https://x/"}}]}]}"#),
-            (
-                Dialect::OpenaiChat,
-                r#"{"messages":[{"content":[{"image_url":{"url":"data:image/png;base64,x"}}]}]}"#,
-            ),
-        ];
-        for (dialect, body) in cases {
-            assert_eq!(bounds(dialect, body, Some(&limits)), model, "{body}");
-            assert_eq!(bounds(dialect, body, None), Bounds { input: None, output: None }, "{body}");
-        }
-        for tool in [r#"{"type":"web_search"}"#, r#"{"type":"mcp"}"#] {
-            let body: &'static str = format!(r#"{{"model":"m","input":"x","tools":[{tool}]}}"#).leak();
-            let none = Bounds { input: None, output: None };
-            assert_eq!(bounds(Dialect::OpenaiResponses, body, Some(&limits)), none, "{tool}");
+    fn what_providers_run_or_keep_is_not_bounded_by_the_body() {
+        let tools = r#"{"model":"m","messages":[],"max_tokens":7,"web_search_options":{"search_context_size":"low"}}"#;
+        let stored =
+            r#"{"model":"m","max_tokens":7,"messages":[{"content":[{"image_url":{"url":"https://x/"}}]}]}"#;
+        for body in [tools, stored] {
+            assert_eq!(bounds("openai", body), Bounds { input: None, output: None }, "{body}");
         }
     }
 

@@ -64,10 +64,10 @@ impl Measured {
             Ok(_) => Err(UsageSource::Estimated),
             Err(problem) => {
                 warn(&problem);
-                // Charged at the bound; an output without a bound can only be counted.
-                let cap = terms.output_cap_tokens.ok_or(UsageSource::Quarantined)?;
-                let output = cap.saturating_mul(terms.choices.max(1));
-                let usage = TokenUsage { input: terms.input_bound_tokens, output, ..TokenUsage::default() };
+                // Charged at the bound; what has none can only be counted.
+                let bounds = bounds();
+                let (input, output) = bounds.input.zip(bounds.output).ok_or(UsageSource::Quarantined)?;
+                let usage = TokenUsage { input, output, ..TokenUsage::default() };
                 Ok(Self { usage, source: UsageSource::Quarantined })
             }
         }

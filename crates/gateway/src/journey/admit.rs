@@ -37,6 +37,8 @@ pub struct Terms {
     pub input_bound_tokens: u64,
     /// The most that one choice may generate, where the client said so.
     pub output_cap_tokens: Option<u64>,
+    /// The cap of one choice that a budget set or lowered to.
+    pub budget_cap_tokens: Option<u64>,
     pub choices: u64,
 }
 
@@ -77,6 +79,7 @@ pub async fn admit(core: &Rc<Core>, missed: Missed) -> Result<Admission, Box<Ref
         tier: service_tier(understood),
         input_bound_tokens: input_bound_tokens(peeked),
         output_cap_tokens: peeked.output_cap(),
+        budget_cap_tokens: None,
         choices: peeked.choices(),
     };
     if let Err(problem) = take_limits(core, &mut shortlisted.permitted, &terms).await {

@@ -110,8 +110,11 @@ async fn reserve(
     first: Option<Reservation>,
     account: &mut Account,
 ) -> Result<Reservation, Denied> {
-    if let Some(first) = first.filter(|first| first.deployment_id == eligible.target.deployment.id) {
-        return Ok(first);
+    if let Some(first) = first {
+        if first.deployment_id == eligible.target.deployment.id {
+            return Ok(first);
+        }
+        first.abandon();
     }
     account.free_ended_attempt().await;
     let reserved = engage(core, &call.view(account, terms), eligible).await;
@@ -147,7 +150,8 @@ async fn try_one(
 ) -> Result<(Served, Terms), Failure> {
     let output_cap = reservation.output_cap;
     let cap = output_cap.map(|cap| cap.tokens);
-    let terms = Terms { output_cap_tokens: cap.or(terms.output_cap_tokens), ..*terms };
+    let terms =
+        Terms { output_cap_tokens: cap.or(terms.output_cap_tokens), budget_cap_tokens: cap, ..*terms };
     let outbound = outbound::prepare(call, eligible, output_cap)?;
     account.translated(eligible.dialect, outbound.losses());
     account.capped(cap);

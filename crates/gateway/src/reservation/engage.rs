@@ -56,8 +56,14 @@ pub async fn engage(core: &Core, view: &CallView<'_>, eligible: &Eligible) -> Re
     let taking = throttling::take_upstream(core, view.governed, &facts, body_bytes, view.terms).await?;
     let prices = Arc::clone(deployment.prices(view.upstream_model(eligible)));
     let pricing = Pricing { prices, tier: view.terms.tier, at: view.started_at };
-    let wish = Wish::new(view, &facts, eligible, pricing)?;
     let mut reservation = Reservation::new(deployment.id, taking);
+    let wish = match Wish::new(view, &facts, eligible, pricing) {
+        Ok(wish) => wish,
+        Err(denied) => {
+            reservation.abandon();
+            return Err(denied);
+        }
+    };
     if wish.is_empty() {
         return Ok(reservation);
     }
@@ -73,6 +79,7 @@ pub async fn engage(core: &Core, view: &CallView<'_>, eligible: &Eligible) -> Re
     FaultPoint::Reserved.reach();
     reservation.input_tokens = size.bound.map_or(0, |bound| bound.input_tokens);
     reservation.stepped = wish.stepped(&size);
+    reservation.bound = size.bound;
     reservation.output_cap = output_cap;
     (reservation.claims, reservation.pricing) = wish.into_claimed();
     Ok(reservation)

@@ -165,7 +165,10 @@ fn member_of(scope: &Scope, facts: &CallFacts<'_>) -> Option<Member> {
             Subject::ServiceAccount(id) => Some(Member::Id(id.into_bytes())),
             _ => None,
         },
-        Each::Customer => facts.customer.map(|name| Member::Customer(name.into())),
+        // Who names nobody is not free of what every customer is held to.
+        Each::Customer => {
+            Some(facts.customer.map_or(Member::OtherCustomers, |name| Member::Customer(name.into())))
+        }
     }
 }
 

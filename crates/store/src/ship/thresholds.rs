@@ -49,6 +49,10 @@ pub(super) async fn raise_alerts(
         let about = about(budget, &row, 0);
         let spent = spent(transaction, &row).await?;
         let spent = counted(transaction, budget, &row, spent).await?;
+        // One call that is too large for an untouched budget exhausts nothing, and must not use up the alert.
+        if spent == NanoUsd::ZERO && budget.amount_at(now) > NanoUsd::ZERO {
+            continue;
+        }
         let alert = alert(budget, AlertEvent::BudgetExhausted, &about, now, spent);
         alerts.insert((AlertEvent::BudgetExhausted, about.balance.clone(), 0), alert);
     }

@@ -96,10 +96,15 @@ on_both_databases! {
             settlement.request.refused_by = Some(Arc::new(key(budget.id, member)));
             settlement
         };
-        for number in 0..3 {
+        ship(&test, 0, refused(Member::All)).await;
+        assert!(alerts(&test, &tree).await.is_empty(), "one call that was too large exhausts nothing");
+        for (number, member) in [(1, Member::All), (2, Member::OtherCustomers)] {
+            ship(&test, number, charging(&tree, &key(budget.id, member), [400, 0])).await;
+        }
+        for number in 3..6 {
             ship(&test, number, refused(Member::All)).await;
         }
-        ship(&test, 3, refused(Member::OtherCustomers)).await;
+        ship(&test, 6, refused(Member::OtherCustomers)).await;
         let told = alerts(&test, &tree).await;
         assert!(told.iter().all(|alert| alert.event == AlertEvent::BudgetExhausted));
         assert_eq!(told.iter().map(|alert| alert.body["member"].as_str().unwrap()).collect::<Vec<_>>(), ["all", "others"]);

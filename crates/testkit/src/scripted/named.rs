@@ -18,7 +18,7 @@ use crate::{canned, malformed};
 
 const PREFIX: &str = "script:";
 const SLOW_PAUSE: Duration = Duration::from_millis(50);
-const LATE: Duration = Duration::from_secs(2);
+const LATE: Duration = Duration::from_secs(6);
 
 /// The script that a request asks for, with its run, without the prefix.
 pub(super) fn script_name(request: &RecordedRequest) -> Option<String> {

@@ -97,8 +97,11 @@ impl Failure {
         account: &mut Account,
     ) -> Self {
         target.health.failed(core.gateway.clock.now());
-        let measured =
-            if error.may_have_reached_provider() { lost_call(call).await } else { Measured::nothing() };
+        let measured = if error.may_have_reached_provider() {
+            lost_call(call, account).await
+        } else {
+            Measured::nothing()
+        };
         end_unserved(account, None, error.code(), measured);
         let provider = &target.deployment.provider.name;
         let message = format!("provider \"{provider}\": {error}");
@@ -204,10 +207,11 @@ impl Failure {
     }
 }
 
-/// What a call may have consumed whose answer never came: its prompt.
-pub(super) async fn lost_call(call: &Call) -> Measured {
+/// What a call may have consumed whose answer never came, or cannot be read: its prompt, and what was made meanwhile.
+pub(super) async fn lost_call(call: &Call, account: &Account) -> Measured {
+    let output = account.unseen_output_tokens();
     let input = estimate::prompt_tokens(call.peeked.body().clone()).await;
-    Measured::estimated(tollgate_core::TokenUsage { input, ..Default::default() })
+    Measured::estimated(tollgate_core::TokenUsage { input, output, ..Default::default() })
 }
 
 /// The provider's error body in the client's dialect, unless it cannot be read or would tell our secret.

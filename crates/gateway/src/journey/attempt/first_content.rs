@@ -65,7 +65,7 @@ impl FirstContent {
         if let Err(Broken { code, told }) = reading {
             let target = &eligible.target;
             target.health.failed(core.gateway.clock.now());
-            end_unserved(account, Some(&head), code, lost_call(call).await);
+            end_unserved(account, Some(&head), code, lost_call(call, account).await);
             let provider = &target.deployment.provider.name;
             let told = target.discreet(&told);
             let message = format!("provider \"{provider}\" broke its stream before any content: {told}");

@@ -19,6 +19,7 @@ use super::outbound::{Outbound, Translation};
 use super::{first_content, whole_answer};
 use crate::account::{Account, AttemptEnd, Bounds, Measured};
 use crate::core::{Core, HeldBytes};
+use crate::estimate::worst_case::{Asked, Offer};
 use crate::journey::admit::Terms;
 use crate::journey::permit::Permitted;
 use crate::journey::shortlist::Eligible;
@@ -104,13 +105,16 @@ impl Call {
         u64::try_from(self.started_at.as_secs()).unwrap_or(0)
     }
 
-    /// The most that an answer of the target can honestly have used. A beta may have other limits than the catalogue.
+    /// The most that an answer of the target can honestly have used.
     pub fn bounds(&self, target: &Target, terms: &Terms) -> Bounds {
         let deployment = &target.deployment;
-        let facts = deployment.facts(deployment.upstream_model(&self.resolved.name, &self.model));
-        let limits =
-            facts.map(|facts| &facts.limits).filter(|_| !self.headers.contains_key("anthropic-beta"));
-        Bounds::of(self.dialect, &self.peeked, terms, limits)
+        let offer = Offer {
+            kind: &deployment.provider.kind,
+            dialect: target.route(self.operation, self.dialect).map_or(self.dialect, |(dialect, _)| dialect),
+            facts: deployment.facts(deployment.upstream_model(&self.resolved.name, &self.model)),
+            beta: self.headers.get("anthropic-beta").and_then(|value| value.to_str().ok()),
+        };
+        Bounds::of(Asked::of(self.operation, &self.peeked).bound(&offer), terms.budget_cap_tokens)
     }
 
     /// Bytes of memory that the call's body takes.

@@ -116,7 +116,7 @@ async fn broken(
 ) -> Failure {
     let target = &eligible.target;
     target.health.failed(core.gateway.clock.now());
-    end_unserved(account, Some(head), code, lost_call(call).await);
+    end_unserved(account, Some(head), code, lost_call(call, account).await);
     let provider = &target.deployment.provider.name;
     let told = target.discreet(told);
     let message = format!("provider \"{provider}\" answered what cannot be served: {told}");

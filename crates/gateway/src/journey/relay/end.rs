@@ -57,7 +57,12 @@ impl Flow {
             }
             let measured = match measured {
                 Ok(measured) => measured,
-                Err(source) => Measured::count(source, partial, prompt, produced).await,
+                Err(source) => {
+                    let mut counted = Measured::count(source, partial, prompt, produced).await;
+                    let unseen = account.unseen_output_tokens();
+                    counted.usage.output = counted.usage.output.saturating_add(unseen);
+                    counted
+                }
             };
             end.apply(&mut account, measured);
             account.settle().await;

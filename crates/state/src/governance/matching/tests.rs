@@ -70,7 +70,10 @@ fn what_applies_is_found_by_place_model_and_member() {
     let nothing =
         CallFacts { principal: &principal, groups: &[], customer: None, model: None, upstream: None };
     let key = Member::Id(key_id.into_bytes());
-    assert_eq!(matched(&governance, &nothing), [(0, Member::All), (3, key.clone())]);
+    assert_eq!(
+        matched(&governance, &nothing),
+        [(0, Member::All), (6, Member::OtherCustomers), (3, key.clone())]
+    );
     let tags: [Box<str>; 1] = ["cheap".into()];
     let all = CallFacts { model: Some(("gpt-5", &tags)), customer: Some("ann"), ..nothing };
     assert_eq!(
