@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tollgate_core::{Clock, NanoUsd, SystemClock};
 use tollgate_ledger::record::{JournalRecord, Outcome};
 use tollgate_state::governance::BudgetMode;
+use tollgate_state::objects::TimeoutOverrides;
 use tollgate_testkit::{
     GatewayPlan, Match, RawClient, RawResponse, Reply, ScriptedProvider, TestGateway, agents,
 };
@@ -184,6 +185,30 @@ async fn who_leaves_a_stepped_stream_is_charged_for_what_came() {
     let settlement = gateway.wait_for_settlements(1).await.remove(0);
     assert_eq!(spent(&gateway), settlement.request.cost.unwrap().get());
     assert!(spent(&gateway) > 0);
+}
+
+#[tokio::test]
+async fn an_answer_that_never_came_is_charged_for_what_may_have_been_made() {
+    let provider = ScriptedProvider::start().await;
+    provider.on(Match::any(), Reply::raw().stall());
+    let mut plan = GatewayPlan::default();
+    plan.settings.max_attempts = 1;
+    let plan = plan
+        .provider("oa", "openai_compatible", &provider.url())
+        .timeouts(TimeoutOverrides { total_ms: Some(500), ..TimeoutOverrides::default() })
+        .model("m", &[("oa", "up", 1)])
+        .price(&json!({"input": "10", "output": "10"}))
+        .budget("ten dollars", NanoUsd::new(100 * TEN_CENTS), |budget| budget.mode = BudgetMode::Hard);
+    let gateway = TestGateway::start(plan);
+    let body =
+        json!({"model": "m", "max_tokens": 100_000, "messages": [{"role": "user", "content": "talk"}]});
+    let answer = post(&gateway, "/v1/chat/completions", &[], &body.to_string()).await;
+    assert_eq!(answer.status, 504, "{}", answer.text());
+    let settlement = gateway.wait_for_settlements(1).await.remove(0);
+    // Half a second at three hundred tokens a second.
+    let output = settlement.request.usage.output;
+    assert!((150..3_000).contains(&output), "{output}");
+    assert_eq!(spent(&gateway), settlement.request.cost.unwrap().get());
 }
 
 /// Their first requests ask for tens of thousands of tokens each time; a budget that has money must not refuse them.
