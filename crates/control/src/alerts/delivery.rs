@@ -45,6 +45,11 @@ impl Failure {
     fn of(reason: impl ToString) -> Self {
         Self { status: None, reason: reason.to_string() }
     }
+
+    /// The client that providers are called with says so; here it called a receiver.
+    fn of_connection(error: impl ToString) -> Self {
+        Self::of(error.to_string().replace("the provider", "the receiver"))
+    }
 }
 
 /// What became of deliveries since the process began.
@@ -172,7 +177,7 @@ async fn send(
     let secret =
         webhook.sealed_secret.as_ref().ok_or_else(|| Failure::of("it has no secret; give it one"))?;
     let secret = installation.open_webhook_secret(webhook.organization_id, webhook.id, secret);
-    let signer = Signer::new(&secret.map_err(Failure::of)?).map_err(Failure::of)?;
+    let signer = Signer::new(&secret.map_err(Failure::of)?).map_err(Failure::of_connection)?;
     let target = Target::parse(&webhook.url, webhook.internal).map_err(Failure::of)?;
     let body = Bytes::from(payload.to_string());
     let call = OneShot {

@@ -1,6 +1,6 @@
 //! Where a webhook's events go.
 
-use tollgate_upstream::{Egress, Origin};
+use tollgate_upstream::{Egress, Origin, OriginError};
 
 /// A parsed URL.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ impl Target {
         let start = url[after_scheme..].find(['/', '?', '#']).map_or(url.len(), |found| after_scheme + found);
         let (base, rest) = url.split_at(start);
         let egress = if internal { Egress::Internal } else { Egress::Public };
-        let origin = Origin::parse(base, egress).map_err(|error| error.to_string())?;
+        let origin = Origin::parse(base, egress).map_err(|error| of_webhook(&error))?;
         if rest.contains('#') {
             return Err("must have no fragment (`#…`), which is never sent".into());
         }
@@ -29,6 +29,26 @@ impl Target {
             return Err("has characters in its path that must be escaped".into());
         }
         Ok(Self { origin, path })
+    }
+}
+
+/// What is wrong with an address, told of a webhook's `url` instead of a provider's `base_url`.
+fn of_webhook(error: &OriginError) -> String {
+    match error {
+        OriginError::Invalid(reason) => format!("is not a valid URL: {reason}"),
+        OriginError::Scheme(scheme) => format!("must start with https:// or http://, not {scheme}://"),
+        OriginError::UserInfo => {
+            "must not contain a user name or password; receivers check the signature".into()
+        }
+        OriginError::Character(character) => format!("must not contain {character:?} before its path"),
+        OriginError::Spelling { expected } => {
+            format!("must spell its host in its plain form: write {expected:?}")
+        }
+        OriginError::TrailingDot => "must not end its host with a dot".into(),
+        OriginError::Egress(refusal) => format!("is refused: {refusal}").replace("provider", "webhook"),
+        OriginError::Localhost(name) => {
+            format!("is refused: {name:?} names this machine; declare the webhook internal")
+        }
     }
 }
 
@@ -51,6 +71,15 @@ mod tests {
             "https://h.example/a b",
         ] {
             assert!(path(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_told_of_the_webhook() {
+        for url in ["hooks.example", "ftp://hooks.example/", "https://u:p@hooks.example/", "http://10.0.0.1/"]
+        {
+            let message = Target::parse(url, false).unwrap_err();
+            assert!(!message.contains("base_url") && !message.contains("provider"), "{message}");
         }
     }
 

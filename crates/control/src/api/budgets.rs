@@ -14,7 +14,7 @@ use tollgate_state::governance::{
 use tollgate_store::{BudgetDraft, ObjectKind, Page, StoreError};
 
 use super::models::yes;
-use super::paging::{ListQuery, map_page, organization, page};
+use super::paging::{ListQuery, map_page, organization, organization_to_fill, page};
 use super::patch::given;
 use crate::call::{Call, Nothing};
 use crate::connection::Installation;
@@ -96,7 +96,8 @@ pub(crate) async fn create(
 ) -> Result<BudgetView, Problem> {
     let _writing = call.plane.writing.lock().await;
     let (installation, body) = (call.plane.installation()?, call.body);
-    let organization_id = organization(&installation.store, &call.proof, body.organization_id).await?;
+    let organization_id =
+        organization_to_fill(&installation.store, &call.proof, body.organization_id).await?;
     let draft = BudgetDraft {
         name: body.name,
         scope: body.scope,

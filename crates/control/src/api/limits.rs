@@ -10,7 +10,7 @@ use tollgate_store::{LimitDraft, Page};
 
 use super::budgets::{MemberView, StateQuery, of_body};
 use super::models::yes;
-use super::paging::{ListQuery, organization, page};
+use super::paging::{ListQuery, organization, organization_to_fill, page};
 use super::patch::given;
 use crate::call::{Call, Nothing};
 use crate::connection::Installation;
@@ -117,7 +117,8 @@ pub(crate) async fn create(
 ) -> Result<LimitObject, Problem> {
     let _writing = call.plane.writing.lock().await;
     let (installation, body) = (call.plane.installation()?, call.body);
-    let organization_id = organization(&installation.store, &call.proof, body.organization_id).await?;
+    let organization_id =
+        organization_to_fill(&installation.store, &call.proof, body.organization_id).await?;
     let draft = LimitDraft {
         name: body.name,
         scope: body.scope,

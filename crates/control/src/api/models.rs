@@ -9,7 +9,7 @@ use tollgate_state::objects::{DeploymentObject, ModelObject, Owner, TimeoutOverr
 use tollgate_store::{DeploymentDraft, Keys, ModelDraft, ObjectKind, Page};
 
 use super::draft_check::check_change;
-use super::paging::{ListQuery, organization, page};
+use super::paging::{ListQuery, organization, organization_to_fill, page};
 use crate::call::{Call, Nothing};
 use crate::connection::Installation;
 use crate::governance::tag_errors;
@@ -104,7 +104,8 @@ pub(crate) async fn create(
 ) -> Result<ModelObject, Problem> {
     let _writing = call.plane.writing.lock().await;
     let (installation, body) = (call.plane.installation()?, call.body);
-    let organization_id = organization(&installation.store, &call.proof, body.organization_id).await?;
+    let organization_id =
+        organization_to_fill(&installation.store, &call.proof, body.organization_id).await?;
     let draft = ModelDraft {
         name: body.name,
         open: body.open,

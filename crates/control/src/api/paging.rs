@@ -2,10 +2,10 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tollgate_access::authorize::TreeRead;
+use tollgate_access::authorize::{TreeRead, TreeWrite};
 use tollgate_access::{Permission, Proof};
 use tollgate_core::OrganizationId;
-use tollgate_store::{Cursor, Page, PageRequest, Store};
+use tollgate_store::{Cursor, Page, PageRequest, Store, StoreError};
 
 use crate::problem::Problem;
 
@@ -31,8 +31,24 @@ pub(crate) fn page(cursor: Option<&str>, limit: Option<u32>) -> Result<PageReque
     Ok(PageRequest { after, limit })
 }
 
-/// The named organization, or the only one there is.
+/// What an installation's first organization is called where nobody named one.
+const FIRST_ORGANIZATION: &str = "main";
+
+/// The named organization, or the only one there is. Where there is none yet, an id that nothing has, so that lists are
+/// empty.
 pub(crate) async fn organization<P: Permission>(
+    store: &Store,
+    proof: &Proof<P>,
+    named: Option<OrganizationId>,
+) -> Result<OrganizationId, Problem> {
+    match named {
+        Some(id) => Ok(id),
+        None => Ok(only(store, proof).await?.unwrap_or_else(OrganizationId::generate)),
+    }
+}
+
+/// The named organization, or the only one there is, to make something in. Where there is none yet, it is made.
+pub(crate) async fn organization_to_fill<P: Permission>(
     store: &Store,
     proof: &Proof<P>,
     named: Option<OrganizationId>,
@@ -40,15 +56,28 @@ pub(crate) async fn organization<P: Permission>(
     if let Some(id) = named {
         return Ok(id);
     }
+    if let Some(id) = only(store, proof).await? {
+        return Ok(id);
+    }
+    let write = proof.actor().authorize::<TreeWrite>(proof.scope())?;
+    match store.create_organization(&write, FIRST_ORGANIZATION).await {
+        Ok(made) => Ok(made.id),
+        // Another call was faster.
+        Err(error @ StoreError::NameTaken { .. }) => Ok(only(store, proof).await?.ok_or(error)?),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn only<P: Permission>(store: &Store, proof: &Proof<P>) -> Result<Option<OrganizationId>, Problem> {
     let proof = proof.actor().authorize::<TreeRead>(proof.scope())?;
     let two = PageRequest { after: None, limit: 2 };
     match store.list_organizations(&proof, two).await?.items.as_slice() {
-        [only] => Ok(only.id),
-        [] => Err(Problem::invalid(
+        [] => Ok(None),
+        [only] => Ok(Some(only.id)),
+        _ => Err(Problem::invalid(
             "organization_id",
-            "must be given: there is no organization yet, make one first",
+            "must be given, because there are several organizations: in the query of a list, in the body of what is made",
         )),
-        _ => Err(Problem::invalid("organization_id", "must be given: there are several organizations")),
     }
 }
 

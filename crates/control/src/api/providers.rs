@@ -8,7 +8,7 @@ use tollgate_state::objects::{Owner, ProviderObject, TimeoutOverrides};
 use tollgate_store::{ObjectKind, Page, ProviderDraft, SecretChange, StoredProvider};
 
 use super::draft_check::{check_change, provider_errors};
-use super::paging::{ListQuery, map_page, organization, page};
+use super::paging::{ListQuery, map_page, organization, organization_to_fill, page};
 use super::patch::given;
 use crate::call::{Call, Nothing};
 use crate::connection::Installation;
@@ -170,7 +170,8 @@ pub(crate) async fn create(
     call: Call<ProvidersWrite, Nothing, Nothing, NewProvider>,
 ) -> Result<ProviderView, Problem> {
     let (installation, body) = (call.plane.installation()?, &call.body);
-    let organization_id = organization(&installation.store, &call.proof, body.organization_id).await?;
+    let organization_id =
+        organization_to_fill(&installation.store, &call.proof, body.organization_id).await?;
     let errors = provider_errors(&body.kind, body.base_url.as_deref(), body.internal, body.secret.as_ref());
     if !errors.is_empty() {
         return Err(Problem::invalid_fields(errors));

@@ -2,15 +2,17 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tollgate_access::authorize::UsageRead;
+use tollgate_access::authorize::{BudgetsRead, UsageRead};
+use tollgate_access::{Actor, Scope};
 use tollgate_catalog::PriceVersion;
 use tollgate_core::{
-    CredentialId, DeploymentId, Dialect, Fault, InstanceId, KeyId, ModelId, NanoUsd, Operation,
+    BudgetId, CredentialId, DeploymentId, Dialect, Fault, InstanceId, KeyId, ModelId, NanoUsd, Operation,
     OrganizationId, ProjectId, ProviderId, RequestId, TeamId, TokenUsage, UnixMicros,
 };
-use tollgate_ledger::record::{DecisionRecord, Outcome, UsageRecord, UsageSource};
-use tollgate_store::{Page, RequestFilter, StatusClass, StoredRequest};
+use tollgate_ledger::record::{BalanceKey, DecisionRecord, Outcome, UsageRecord, UsageSource};
+use tollgate_store::{Page, RequestFilter, StatusClass, Store, StoreError, StoredRequest};
 
+use super::budgets::MemberView;
 use super::paging::{map_page, organization, page};
 use crate::call::{Call, Nothing};
 use crate::problem::Problem;
@@ -104,9 +106,23 @@ pub(crate) struct Tag {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct RequestDetailView {
     request: RequestView,
+    /// The budget that refused it, if one did.
+    refused_by: Option<RefusedBy>,
     /// In order.
     attempts: Vec<AttemptView>,
     decision: DecisionRecord,
+}
+
+/// What refused a request.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct RefusedBy {
+    budget_id: BudgetId,
+    /// Absent when the budget is deleted.
+    budget_name: Option<String>,
+    /// Whose count it was; absent when the budget is deleted.
+    member: Option<MemberView>,
+    /// Where the window began; of a rolling window, its newest part.
+    window_start: UnixMicros,
 }
 
 /// One call to one deployment.
@@ -231,7 +247,27 @@ pub(crate) async fn list(
 
 pub(crate) async fn get(call: Call<UsageRead, RequestPath>) -> Result<RequestDetailView, Problem> {
     let detail = call.plane.installation()?.store.get_request(&call.proof, call.path.request_id).await?;
+    let refused_by = match detail.request.record.refused_by.as_deref() {
+        Some(balance) => Some(refused_by(&call.plane.installation()?.store, balance).await?),
+        None => None,
+    };
     let (request, decision) = RequestView::split(detail.request);
     let attempts = detail.attempts.into_iter().map(Into::into).collect();
-    Ok(RequestDetailView { request, attempts, decision })
+    Ok(RequestDetailView { request, refused_by, attempts, decision })
+}
+
+/// Who may read the request may know the name of what refused it.
+async fn refused_by(store: &Store, balance: &BalanceKey) -> Result<RefusedBy, Problem> {
+    let proof = Actor::system("requests").authorize::<BudgetsRead>(Scope::Installation)?;
+    let budget = match store.get_budget(&proof, balance.budget_id).await {
+        Ok(budget) => Some(budget),
+        Err(StoreError::NotFound { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    Ok(RefusedBy {
+        budget_id: balance.budget_id,
+        member: budget.as_ref().map(|budget| MemberView::new(&balance.member, budget.scope.each)),
+        budget_name: budget.map(|budget| budget.name),
+        window_start: balance.window_start,
+    })
 }

@@ -8,7 +8,7 @@ use tollgate_state::objects::Team;
 use tollgate_store::{ObjectKind, Page};
 
 use super::organizations::Named;
-use super::paging::{ListQuery, organization, page};
+use super::paging::{ListQuery, organization, organization_to_fill, page};
 use crate::call::{Call, Nothing};
 use crate::problem::Problem;
 
@@ -35,7 +35,7 @@ pub(crate) async fn list(call: Call<TreeRead, Nothing, ListQuery>) -> Result<Pag
 
 pub(crate) async fn create(call: Call<TreeWrite, Nothing, Nothing, NewTeam>) -> Result<Team, Problem> {
     let store = &call.plane.installation()?.store;
-    let organization_id = organization(store, &call.proof, call.body.organization_id).await?;
+    let organization_id = organization_to_fill(store, &call.proof, call.body.organization_id).await?;
     let created = store.create_team(&call.proof, organization_id, &call.body.name).await;
     created.map_err(|error| Problem::of_reference(error, &[(ObjectKind::Organization, "organization_id")]))
 }

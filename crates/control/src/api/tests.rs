@@ -121,6 +121,29 @@ async fn the_tree_is_made_renamed_listed_and_deleted_from_its_leaves() {
 }
 
 #[tokio::test]
+async fn an_empty_installation_lists_nothing_and_makes_its_organization_when_it_is_filled() {
+    let plane = TestPlane::new().await;
+    for what in
+        ["teams", "projects", "providers", "models", "keys", "budgets", "limits", "webhooks", "requests"]
+    {
+        let listed = plane.get(&format!("/api/v1/{what}")).await;
+        assert_eq!(listed.json()["items"], json!([]), "{what}: {}", listed.text);
+    }
+    let usage = plane.get("/api/v1/usage").await;
+    assert_eq!(usage.status, StatusCode::OK, "{}", usage.text);
+
+    plane
+        .made("/api/v1/budgets", json!({ "name": "all", "amount_usd": 5, "window": { "kind": "month" } }))
+        .await;
+    plane.made("/api/v1/providers", json!({ "name": "openai", "kind": "openai" })).await;
+    let organizations = plane.get("/api/v1/organizations").await.json();
+    assert_eq!(organizations["items"].as_array().map(Vec::len), Some(1));
+    assert_eq!(organizations["items"][0]["name"], "main");
+    let audit = plane.get("/api/v1/audit-events").await.text;
+    assert!(audit.contains(r#""main""#), "{audit}");
+}
+
+#[tokio::test]
 async fn unknown_fields_and_wrong_values_are_refused_by_field() {
     let plane = TestPlane::new().await;
     let tree = plane.with_tree().await;

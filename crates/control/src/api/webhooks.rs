@@ -8,7 +8,7 @@ use tollgate_state::objects::Owner;
 use tollgate_store::{AlertEvent, DeliveryState, ObjectKind, Page, StoredWebhook, WebhookDraft};
 
 use super::models::yes;
-use super::paging::{ListQuery, map_page, organization, page};
+use super::paging::{ListQuery, map_page, organization, organization_to_fill, page};
 use crate::alerts::{Signer, Target, new_secret, send_test};
 use crate::call::{Call, Nothing};
 use crate::connection::Installation;
@@ -137,7 +137,8 @@ pub(crate) async fn create(
     call: Call<WebhooksWrite, Nothing, Nothing, NewWebhook>,
 ) -> Result<WebhookWithSecret, Problem> {
     let (installation, body) = (call.plane.installation()?, call.body);
-    let organization_id = organization(&installation.store, &call.proof, body.organization_id).await?;
+    let organization_id =
+        organization_to_fill(&installation.store, &call.proof, body.organization_id).await?;
     check_url(&body.url, body.internal)?;
     let secret = match body.secret {
         Some(secret) => secret,

@@ -53,7 +53,7 @@ pub(crate) struct Create {
     /// What the budget is called; refusals name it
     name: String,
     /// Dollars that may be spent in one window, for example 50 or $12.50
-    #[arg(long, value_name = "DOLLARS")]
+    #[arg(long, value_name = "DOLLARS", allow_hyphen_values = true)]
     amount: Dollars,
     /// The window: once, hour, day, week, month, quarter, year, or a time such as 24h for a rolling one
     #[arg(long, value_name = "WINDOW", default_value = "month")]
@@ -79,7 +79,7 @@ pub(crate) struct Create {
     #[arg(long, value_name = "POLICY", default_value = "refuse")]
     unpriced: String,
     /// What tools that the provider runs may add to one call at most; without it such calls are refused
-    #[arg(long, value_name = "DOLLARS")]
+    #[arg(long, value_name = "DOLLARS", allow_hyphen_values = true)]
     server_tools: Option<Dollars>,
     /// Print JSON
     #[arg(long)]
@@ -91,7 +91,7 @@ pub(crate) struct Raise {
     /// Its id or name
     budget: String,
     /// By how many dollars
-    #[arg(long, value_name = "DOLLARS")]
+    #[arg(long, value_name = "DOLLARS", allow_hyphen_values = true)]
     by: Dollars,
     /// For how long, for example 12h or 7d
     #[arg(long = "for", value_name = "TIME")]

@@ -141,19 +141,11 @@ async fn named_team(admin: &Admin, name: &str, create: bool) -> anyhow::Result<V
     if !create {
         bail!("there is no team `{name}`: add `--create-team` to make it, or choose another one");
     }
-    let mut body = json!({"name": name});
-    if admin.list("/api/v1/organizations", &[], Some(1)).await?.is_empty() {
-        let organization = admin.post("/api/v1/organizations", &json!({"name": "default"})).await?;
-        body["organization_id"] = json!(id_of(&organization)?);
-    }
-    let team = admin.post("/api/v1/teams", &body).await.context("making the team")?;
+    let team = admin.post("/api/v1/teams", &json!({"name": name})).await.context("making the team")?;
     Ok(json!({"team": id_of(&team)?}))
 }
 
 async fn teams(admin: &Admin) -> anyhow::Result<Vec<Value>> {
-    if admin.list("/api/v1/organizations", &[], Some(1)).await?.is_empty() {
-        return Ok(Vec::new());
-    }
     admin.list("/api/v1/teams", &[], None).await
 }
 

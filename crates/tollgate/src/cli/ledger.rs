@@ -70,7 +70,8 @@ fn show(report: &Value, differences: &[Value]) -> anyhow::Result<()> {
     let lost = rows(report, "lost_leases");
     let balances = text(report, "/balances");
     if differences.is_empty() {
-        output::line(format!("{balances} balances agree with the usage records"))?;
+        let agree = if balances == "1" { "balance agrees" } else { "balances agree" };
+        output::line(format!("{balances} {agree} with the usage records"))?;
     }
     if !differences.is_empty() {
         let mut table =

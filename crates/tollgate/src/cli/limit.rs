@@ -1,7 +1,9 @@
 //! `tollgate limit`.
 
 use clap::{Args, Subcommand, ValueEnum};
+use serde::Deserialize;
 use serde_json::{Value, json};
+use tollgate_state::governance::{LimitMeter, LimitObject};
 
 use super::client::{Admin, Target, find, id_of};
 use super::output::{self, Table, text};
@@ -45,7 +47,7 @@ pub(crate) struct Create {
     #[arg(long, default_value = "minute")]
     per: Period,
     /// How many requests may come at once; a tenth of the limit unless given
-    #[arg(long)]
+    #[arg(long, value_parser = number, allow_hyphen_values = true)]
     burst: Option<u64>,
     /// How several processes keep it: each its share, or by asking Redis each time
     #[arg(long, default_value = "leased")]
@@ -61,20 +63,24 @@ pub(crate) struct Create {
 #[group(required = true, multiple = false)]
 struct Amount {
     /// Requests
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = number, allow_hyphen_values = true)]
     requests: Option<u64>,
     /// Tokens of what is sent
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = number, allow_hyphen_values = true)]
     input_tokens: Option<u64>,
     /// Tokens of what is answered
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = number, allow_hyphen_values = true)]
     output_tokens: Option<u64>,
     /// Tokens of both
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = number, allow_hyphen_values = true)]
     total_tokens: Option<u64>,
     /// Requests at the same time
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = number, allow_hyphen_values = true)]
     concurrency: Option<u64>,
+}
+
+fn number(text: &str) -> Result<u64, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "must be a whole number, at least 1".into())
 }
 
 impl Amount {
@@ -133,7 +139,8 @@ async fn create(admin: &Admin, options: Create) -> anyhow::Result<()> {
     if options.json {
         return output::json(&made);
     }
-    output::line(format!("made {} ({})", text(&made, "/name"), id_of(&made)?))
+    let at_once = burst(&made).map(|burst| format!(", of which {burst} at once")).unwrap_or_default();
+    output::line(format!("made {} ({}): {}{at_once}", text(&made, "/name"), id_of(&made)?, rate(&made)))
 }
 
 async fn list(admin: &Admin, json: bool) -> anyhow::Result<()> {
@@ -149,7 +156,7 @@ async fn list(admin: &Admin, json: bool) -> anyhow::Result<()> {
             text(limit, "/id"),
             text(limit, "/name"),
             rate(limit),
-            text(limit, "/burst"),
+            burst(limit).map_or_else(|| "–".into(), |burst| burst.to_string()),
             names
                 .as_ref()
                 .zip(limit.get("scope"))
@@ -170,6 +177,12 @@ fn rate(limit: &Value) -> String {
     }
 }
 
+/// How many may come at once after a pause, as the gateway counts; concurrency has no burst.
+fn burst(limit: &Value) -> Option<u64> {
+    let limit = LimitObject::deserialize(limit).ok()?;
+    (limit.meter != LimitMeter::Concurrency).then(|| limit.burst())
+}
+
 async fn state(admin: &Admin, wanted: &str, json: bool) -> anyhow::Result<()> {
     let limit = find(admin, PATH, "limit", wanted).await?;
     let members = admin.list(&format!("{PATH}/{}/state", id_of(&limit)?), &[], None).await?;
@@ -177,12 +190,13 @@ async fn state(admin: &Admin, wanted: &str, json: bool) -> anyhow::Result<()> {
         return output::json(&Value::Array(members));
     }
     let names = Names::load(admin).await?;
-    let mut table = Table::new(&["WHO", "LIMIT", "LEFT", "FULL AGAIN IN"]).numbers_from(1);
+    let mut table = Table::new(&["WHO", "LIMIT", "BURST", "LEFT", "FULL AGAIN IN"]).numbers_from(1);
     for state in &members {
         let reset_ms = state.get("reset_ms").and_then(Value::as_u64);
         table.row(vec![
             state.get("member").map(|member| names.member(member)).unwrap_or_default(),
             text(state, "/limit"),
+            burst(&limit).map_or_else(|| "–".into(), |burst| burst.to_string()),
             text(state, "/remaining"),
             reset_ms.map_or_else(|| "–".into(), |milliseconds| format!("{}s", milliseconds.div_ceil(1_000))),
         ]);

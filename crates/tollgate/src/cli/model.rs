@@ -2,7 +2,9 @@
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
+use tollgate_catalog::Catalog;
 
+use super::amount::Dollars;
 use super::client::{Admin, Target, find, id_of};
 use super::output::{self, Table, text};
 
@@ -31,9 +33,36 @@ pub(crate) struct Add {
     /// Let the pattern pass on any name, not only known ones
     #[arg(long)]
     open: bool,
+    #[command(flatten)]
+    price: PriceOptions,
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// What all deployments of the new model cost, instead of the catalogue's price.
+#[derive(Debug, Args)]
+struct PriceOptions {
+    /// Dollars for a million tokens of input; without prices the catalogue's hold
+    #[arg(long, value_name = "DOLLARS", allow_hyphen_values = true)]
+    price_input: Option<Dollars>,
+    /// Dollars for a million tokens of output
+    #[arg(long, value_name = "DOLLARS", allow_hyphen_values = true)]
+    price_output: Option<Dollars>,
+    /// Dollars for each request beside its tokens
+    #[arg(long, value_name = "DOLLARS", allow_hyphen_values = true)]
+    price_request: Option<Dollars>,
+}
+
+impl PriceOptions {
+    /// As the admin API takes it; `null` where no price was given.
+    fn json(&self) -> Value {
+        let given =
+            [("input", self.price_input), ("output", self.price_output), ("per_request", self.price_request)];
+        let prices: serde_json::Map<_, _> =
+            given.into_iter().filter_map(|(name, price)| Some((name.to_owned(), price?.json()))).collect();
+        if prices.is_empty() { Value::Null } else { Value::Object(prices) }
+    }
 }
 
 /// One `--provider`.
@@ -71,6 +100,7 @@ async fn add(admin: &Admin, options: Add) -> anyhow::Result<()> {
             "provider_id": id_of(&provider)?,
             "upstream_model": served.upstream_model,
             "weight": served.weight,
+            "price": options.price.json(),
         }));
     }
     let body = json!({"name": options.name, "open": options.open, "deployments": deployments});
@@ -96,18 +126,34 @@ async fn list(admin: &Admin, json: bool) -> anyhow::Result<()> {
         let deployments =
             model.get("deployments").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         for deployment in deployments {
-            let own_price = deployment.get("price").is_some_and(|price| !price.is_null());
+            let provider =
+                providers.iter().find(|provider| provider.get("id") == deployment.get("provider_id"));
             table.row(vec![
                 text(model, "/name"),
                 deployment.get("provider_id").map(provider_name).unwrap_or_default(),
                 text(deployment, "/upstream_model"),
                 text(deployment, "/weight"),
-                if own_price { "own".into() } else { "catalogue".into() },
+                price_of(model, deployment, provider.unwrap_or(&Value::Null)).into(),
                 text(deployment, "/id"),
             ]);
         }
     }
     table.print("there are no models yet: `tollgate model add NAME --provider PROVIDER` adds one")
+}
+
+/// Where a deployment's price comes from. A pattern's calls are looked up by the name that each asks for.
+fn price_of(model: &Value, deployment: &Value, provider: &Value) -> &'static str {
+    if deployment.get("price").is_some_and(|price| !price.is_null()) {
+        return "own";
+    }
+    let field = |object: &Value, name: &str| object.get(name).and_then(Value::as_str).map(str::to_owned);
+    let upstream = field(deployment, "upstream_model").or_else(|| field(model, "name")).unwrap_or_default();
+    let kind = field(provider, "kind").unwrap_or_default();
+    match Catalog::builtin().find(&kind, &upstream) {
+        Some(facts) if !facts.price_list().is_unknown() => "catalogue",
+        None if upstream.ends_with('*') => "catalogue, by name",
+        _ => "unknown",
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::client::{Admin, Target, find};
 use super::duration::Span;
 use super::output::{self, Table, dollars, text, time};
+use super::scope::Names;
 
 const PATH: &str = "/api/v1/requests";
 
@@ -99,6 +100,19 @@ fn millis(value: &Value, pointer: &str) -> String {
     micros.map_or_else(|| "–".into(), |micros| (micros / 1_000).to_string())
 }
 
+/// Which budget, for whom, in which window.
+async fn budget(admin: &Admin, refused_by: &Value) -> anyhow::Result<String> {
+    let name = match text(refused_by, "/budget_name").as_str() {
+        "–" => format!("{} (deleted)", text(refused_by, "/budget_id")),
+        name => format!("{name} ({})", text(refused_by, "/budget_id")),
+    };
+    let who = match refused_by.get("member").filter(|member| !member.is_null()) {
+        Some(member) => format!(", {}", Names::load(admin).await?.member(member)),
+        None => String::new(),
+    };
+    Ok(format!("budget {name}{who}, window of {}", time(refused_by, "/window_start")))
+}
+
 async fn show(admin: &Admin, id: &str, json: bool) -> anyhow::Result<()> {
     let detail = admin.get(&format!("{PATH}/{id}"), &[]).await?;
     if json {
@@ -125,6 +139,9 @@ async fn show(admin: &Admin, id: &str, json: bool) -> anyhow::Result<()> {
         ("overhead µs", "/request/overhead_us"),
     ] {
         facts.row(vec![name.into(), text(&detail, pointer)]);
+    }
+    if let Some(refused_by) = detail.get("refused_by").filter(|found| !found.is_null()) {
+        facts.row(vec!["refused by".into(), budget(admin, refused_by).await?]);
     }
     facts.row(vec!["time".into(), time(&detail, "/request/started_at")]);
     facts.row(vec!["latency ms".into(), millis(&detail, "/request/latency_us")]);

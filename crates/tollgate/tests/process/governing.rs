@@ -36,7 +36,7 @@ async fn a_budget_made_by_a_command_refuses_until_it_is_raised() {
     asking.requests(6).await;
     let verified = asking.json(&["ledger", "verify", "--json"]).await;
     assert_eq!((&verified["differences"], &verified["balances"]), (&Value::Array(vec![]), &1.into()));
-    assert!(asking.ok(&["ledger", "verify"]).await.contains("1 balances agree"));
+    assert!(asking.ok(&["ledger", "verify"]).await.contains("1 balance agrees"));
     let alerts = asking.ok(&["alerts"]).await;
     assert!(alerts.contains("budget_exhausted") && alerts.contains("budget_threshold"), "{alerts}");
 

@@ -1,5 +1,7 @@
 //! What a budget has counted in the window that is open.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tollgate_access::authorize::BudgetsRead;
@@ -11,6 +13,8 @@ use crate::api::paging::page;
 use crate::balances::{Standing, standings};
 use crate::call::Call;
 use crate::problem::Problem;
+
+const ONE_HOUR_US: i128 = 3_600_000_000;
 
 /// Which members are wanted.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -46,10 +50,11 @@ pub(crate) struct BudgetState {
     /// Neither spent nor leased, or reserved where one process is alone. Negative where more was spent than may be.
     left_usd: UsdAmount,
     window_start: UnixMicros,
-    /// Absent in a budget that never begins again. Of a rolling window, when its oldest part is forgotten next.
+    /// Absent in a budget that never begins again. Of a rolling window, when all that is counted now is forgotten; absent
+    /// where nothing was spent.
     resets_at: Option<UnixMicros>,
-    /// When nothing is left if spending goes on as in this window so far; absent when that is after the reset, or nothing
-    /// was spent.
+    /// When nothing is left if spending goes on as in this window so far; absent when that is after the reset, nothing was
+    /// spent, or too little of the window is over to tell.
     runs_out_at: Option<UnixMicros>,
 }
 
@@ -87,9 +92,26 @@ fn view(budget: &BudgetObject, standing: &Standing, now: UnixMicros) -> BudgetSt
         leased_usd: UsdAmount::of(standing.leased),
         left_usd: usd(standing.left().get()),
         window_start: standing.window_start,
-        resets_at: standing.resets_at,
+        resets_at: resets_at(budget, standing),
         runs_out_at: runs_out_at(budget, standing, now),
     }
+}
+
+/// Of a rolling window, a standing knows the end of its newest part.
+fn resets_at(budget: &BudgetObject, standing: &Standing) -> Option<UnixMicros> {
+    match budget.window.kind {
+        WindowKind::RollingS(_) if standing.spent.get() == 0 => None,
+        WindowKind::RollingS(seconds) => {
+            standing.resets_at.map(|end| end.plus(Duration::from_secs(u64::from(seconds))))
+        }
+        _ => standing.resets_at,
+    }
+}
+
+/// Before this much of a window is over, its rate tells nothing.
+fn telling_us(standing: &Standing) -> i128 {
+    let twentieth = |end: UnixMicros| i128::from(end.0.saturating_sub(standing.window_start.0)) / 20;
+    standing.resets_at.map_or(ONE_HOUR_US, |end| twentieth(end).min(ONE_HOUR_US))
 }
 
 fn runs_out_at(budget: &BudgetObject, standing: &Standing, now: UnixMicros) -> Option<UnixMicros> {
@@ -101,6 +123,9 @@ fn runs_out_at(budget: &BudgetObject, standing: &Standing, now: UnixMicros) -> O
     let (spent, left) = (i128::from(standing.spent.get()), i128::from(standing.left().get()));
     if left <= 0 {
         return Some(now);
+    }
+    if elapsed_us < telling_us(standing) {
+        return None;
     }
     let remaining_us = (left * elapsed_us).checked_div(spent).filter(|_| spent > 0)?;
     let at = UnixMicros(now.0.checked_add(i64::try_from(remaining_us).ok()?)?);
@@ -157,11 +182,12 @@ mod tests {
         };
         // Half is spent after 1,000 µs: the other half lasts as long.
         assert_eq!(at(50, Some(10_000)), Some(UnixMicros(3_000)));
-        assert_eq!(at(50, None), Some(UnixMicros(3_000)));
+        // Less than a twentieth of the window, and than an hour of an endless one, tells nothing.
+        assert_eq!(at(50, Some(100_000)), None);
+        assert_eq!(at(50, None), None);
         assert_eq!(at(50, Some(3_000)), None);
         assert_eq!(at(0, Some(10_000)), None);
         assert_eq!(at(100, Some(10_000)), Some(UnixMicros(2_000)));
-        assert_eq!(at(1, None), Some(UnixMicros(101_000)));
         let rolling = budget(WindowKind::RollingS(60));
         assert_eq!(runs_out_at(&rolling, &standing(50, None), UnixMicros(2_000)), None);
     }

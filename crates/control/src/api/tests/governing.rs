@@ -132,7 +132,7 @@ async fn the_state_shows_what_the_book_counted_by_member_and_page() {
     let items = page["items"].as_array().unwrap();
     assert_eq!((&items[0]["member"], &items[0]["spent_usd"]), (&json!({"customer": "a"}), &json!("1.25")));
     assert_eq!((&items[1]["reserved_usd"], &items[1]["left_usd"]), (&json!("3"), &json!("47")));
-    assert!(items[0]["runs_out_at"].as_i64().is_some());
+    assert!(items[0]["runs_out_at"].is_null(), "a budget made just now has no rate yet");
     let next = page["next"].as_str().unwrap();
     let page = plane.get(&format!("/api/v1/budgets/{each}/state?cursor={next}")).await.json();
     assert_eq!((page["items"].as_array().unwrap().len(), &page["next"]), (1, &Value::Null));

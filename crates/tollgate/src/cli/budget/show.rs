@@ -65,8 +65,18 @@ pub(super) async fn state(admin: &Admin, wanted: &str, json: bool) -> anyhow::Re
             dollars(state, "/leased_usd"),
             dollars(state, "/left_usd"),
             time(state, "/resets_at"),
-            time(state, "/runs_out_at"),
+            runs_out(state),
         ]);
     }
     table.print("nothing was counted in the present window yet")
+}
+
+/// What calls under way hold may come back.
+fn runs_out(state: &Value) -> String {
+    let is_zero = |pointer| text(state, pointer) == "0";
+    let overspent = text(state, "/left_usd").starts_with('-');
+    if overspent || (is_zero("/left_usd") && is_zero("/reserved_usd") && is_zero("/leased_usd")) {
+        return "exhausted".into();
+    }
+    time(state, "/runs_out_at")
 }
