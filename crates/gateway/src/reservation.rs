@@ -1,6 +1,6 @@
 //! What one attempt holds of budgets and limits, from before its dispatch to the end of its answer.
 //!
-//! [`engage`] makes one for a deployment: it asks the limits of the deployment and its provider, computes the most
+//! [`engage()`] makes one for a deployment: it asks the limits of the deployment and its provider, computes the most
 //! that the call can cost there, and reserves that on every budget that counts the call, or on none. What the attempt
 //! really cost settles it; dropped unsettled, it is void.
 

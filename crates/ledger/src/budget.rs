@@ -1,7 +1,7 @@
 //! Budgets, kept exactly: what a call may cost at most is reserved on every balance that counts it, or on none, before
 //! anything is sent; when it has ended, the reservation becomes what the call did cost.
 //!
-//! A *balance* is the count of one budget for one member. [`BalanceState`](state::BalanceState) is the whole of its
+//! A *balance* is the count of one budget for one member. `BalanceState` is the whole of its
 //! rules: integers, with time as a parameter. Around it, a [`BudgetBook`] holds the lines of all budgets, a
 //! [`BudgetLine`] the balances of one, and a [`Hold`] what one attempt has reserved; nobody but its owner can settle
 //! it, and only once.

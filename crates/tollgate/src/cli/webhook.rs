@@ -15,7 +15,7 @@ pub(crate) enum Command {
     Create {
         /// What the webhook is called
         name: String,
-        /// Where alerts are posted to, for example https://hooks.example/tollgate
+        /// Where alerts are posted to, for example `https://hooks.example/tollgate`
         #[arg(value_name = "URL")]
         address: String,
         /// Events to send, for example budget_exhausted; all unless given
